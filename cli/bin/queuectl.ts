@@ -1,0 +1,5 @@
+/** The program `queuectl`. */
+import { fileURLToPath } from 'node:url';
+import { main } from '../index.js';
+
+await main(process.argv.slice(2), fileURLToPath(import.meta.url));

@@ -1,0 +1,23 @@
+import { checkConfigKey } from '../../db/schema.js';
+import { printResult } from '../helpers/output.js';
+import { withCore } from '../helpers/withCore.js';
+import type { Command } from './command.js';
+
+export const configGet: Command = {
+  name: 'config-get',
+  words: ['[key]'],
+  summary: 'Print a setting, or all of them',
+  flags: [],
+  examples: [
+    ['config-get', 'every setting'],
+    ['config-get max_retries', 'one setting'],
+  ],
+  async run({ dataDir, json }, name?: string) {
+    const key = name === undefined ? undefined : checkConfigKey(name);
+    const config = await withCore(dataDir, async ({ queue }) =>
+      key === undefined ? queue.getAllConfig() : { [key]: await queue.getConfig(key) },
+    );
+    const lines = Object.entries(config).map(([setting, value]) => `${setting}: ${value}`);
+    printResult(json, lines.join('\n'), config);
+  },
+};

@@ -1,0 +1,15 @@
+import { printResult } from '../helpers/output.js';
+import { withCore } from '../helpers/withCore.js';
+import type { Command } from './command.js';
+
+export const dlqRetry: Command = {
+  name: 'dlq-retry',
+  words: ['<id>'],
+  summary: 'Bring a job back from the dead letter queue, with no attempts counted',
+  flags: [],
+  examples: [['dlq-retry job1', 'run job1 again']],
+  async run({ dataDir, json }, id: string) {
+    const job = await withCore(dataDir, ({ queue }) => queue.retryFromDLQ(id));
+    printResult(json, `Job '${id}' moved back to queue for retry.`, job);
+  },
+};

@@ -1,0 +1,24 @@
+import { LISTED_STATES } from '../../db/schema.js';
+import { printResult } from '../helpers/output.js';
+import { withCore } from '../helpers/withCore.js';
+import type { Command } from './command.js';
+
+export const status: Command = {
+  name: 'status',
+  words: [],
+  summary: 'Count the workers and the jobs in each state',
+  flags: [],
+  examples: [['status --json | jq .pending', 'how many jobs wait']],
+  async run({ dataDir, json }) {
+    await withCore(dataDir, async ({ queue, workers }) => {
+      await workers.recoverLost();
+      const jobs = await queue.counts();
+      const counts = [
+        ['activeWorkers', (await workers.listWorkers()).length],
+        ...LISTED_STATES.map((state) => [state, jobs[state]]),
+      ];
+      const line = counts.map(([name, count]) => `${name}: ${count}`).join(', ');
+      printResult(json, `📊 Queue Status:\n{ ${line} }`, Object.fromEntries(counts));
+    });
+  },
+};

@@ -1,0 +1,40 @@
+import { QueuectlError } from '../../utils/errors.js';
+import { readInteger } from '../helpers/numbers.js';
+import { print, printResult } from '../helpers/output.js';
+import { withCore } from '../helpers/withCore.js';
+import { describeEvent } from '../helpers/workerEvents.js';
+import type { Command } from './command.js';
+
+const COUNT_LIMIT = 256;
+const CONCURRENCY_LIMIT = 1000;
+
+export const workerStart: Command = {
+  name: 'worker-start',
+  words: [],
+  summary: 'Start worker processes, and return while they go on',
+  flags: ['count', 'concurrency', 'foreground'],
+  examples: [
+    ['worker-start --count 4', 'start four workers'],
+    ['worker-start --foreground', 'stay and show the jobs; Ctrl-C stops'],
+  ],
+  async run({ dataDir, json, ...flags }) {
+    const count = readInteger('--count', flags.count, 1, COUNT_LIMIT) ?? 1;
+    const concurrency = readInteger('--concurrency', flags.concurrency, 1, CONCURRENCY_LIMIT) ?? 1;
+    if (flags.foreground && json) {
+      throw new QueuectlError('USAGE', '--json and --foreground exclude each other', 'Leave one of them out.');
+    }
+    await withCore(dataDir, async ({ workers }) => {
+      if (!json) print(`Starting ${count} worker ${count === 1 ? 'process' : 'processes'}...`);
+      if (flags.foreground) {
+        const showEvent = (event: Parameters<typeof describeEvent>[0]) => print(describeEvent(event, new Date()));
+        await workers.runForeground({ count, concurrency, onEvent: showEvent });
+        return print('All workers stopped.');
+      }
+      const { supervisorPid, pids } = await workers.startWorkers({ count, concurrency });
+      printResult(json, pids.map((pid, index) => `Worker ${index + 1} started with PID: ${pid}`).join('\n'), {
+        supervisor_pid: supervisorPid,
+        workers: pids.map((pid) => ({ pid })),
+      });
+    });
+  },
+};

@@ -1,0 +1,97 @@
+/** Jobs as they are typed: JSON when the text begins with `{`, else a shell command. */
+import { isUtf8 } from 'node:buffer';
+import { checkJobInput, type JobInput, quote } from '../../db/schema.js';
+import { QueuectlError } from '../../utils/errors.js';
+import { describeJsonFault } from './jsonFault.js';
+
+type Fields = { readonly [field: string]: unknown };
+/** What the flags say of a job. */
+export type JobFlags = Omit<Partial<JobInput>, 'command' | 'cwd'>;
+
+/** A job, and the line of the input it stands on. */
+export interface JobLine {
+  readonly line: number;
+  readonly job: JobInput;
+}
+
+/**
+ * Reads one job.
+ *
+ * @param cwd the directory it runs in unless it says otherwise
+ * @throws QueuectlError USAGE: a flag contradicts the JSON; INVALID: malformed JSON, or not a job
+ */
+export function readJob(text: string, flags: JobFlags, cwd: string): JobInput {
+  const fields = readFields(text);
+  for (const [field, value] of Object.entries(flags)) {
+    const found = fields[field];
+    if (found === undefined || found === value) continue;
+    throw new QueuectlError(
+      'USAGE',
+      `the job says "${field}" is ${quote(found)}, but a flag says ${quote(value)}`,
+      'Give it once.',
+    );
+  }
+  return checkJobInput({ cwd, ...flags, ...fields });
+}
+
+/**
+ * Reads a job from each line that is not blank.
+ *
+ * @param flags used where a line does not say
+ * @throws QueuectlError naming the line: as `readJob` does, or DUPLICATE_ID when two lines give the same id
+ */
+export function readJobLines(content: Buffer, flags: JobFlags, cwd: string): JobLine[] {
+  const jobs: JobLine[] = [];
+  const lineOfId = new Map<string, number>();
+  let line = 0;
+  for (const text of decode(content).split('\n')) {
+    line++;
+    if (text.trim() === '') continue;
+    const job = atLine(line, () => checkJobInput({ cwd, ...flags, ...readFields(text.replace(/\r$/, '')) }));
+    if (job.id !== undefined) {
+      const earlier = lineOfId.get(job.id);
+      if (earlier !== undefined) throw duplicateId(line, `the id ${quote(job.id)} is already on line ${earlier}`);
+      lineOfId.set(job.id, line);
+    }
+    jobs.push({ line, job });
+  }
+  return jobs;
+}
+
+/** The error for a line whose id is taken. */
+export const duplicateId = (line: number, fact: string): QueuectlError =>
+  new QueuectlError('DUPLICATE_ID', `line ${line}: ${fact}`, 'Nothing was enqueued; choose another id.');
+
+function readFields(text: string): Fields {
+  if (!text.trimStart().startsWith('{')) return { command: text };
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new QueuectlError(
+      'INVALID',
+      `malformed JSON ${describeJsonFault(text)}`,
+      `A job in JSON looks like '{"id":"job1","command":"echo hi"}', in single quotes for the shell.`,
+    );
+  }
+}
+
+function atLine<T>(line: number, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof QueuectlError)) throw error;
+    throw new QueuectlError(error.code, `line ${line}: ${error.fact}`, `Nothing was enqueued. ${error.remedy}`.trim());
+  }
+}
+
+/** @throws QueuectlError INVALID: not UTF-8; a command is to run as it was written */
+function decode(content: Buffer): string {
+  if (isUtf8(content)) return new TextDecoder().decode(content);
+  let line = 1;
+  for (let start = 0; ; line++) {
+    const end = content.indexOf('\n', start);
+    if (end === -1 || !isUtf8(content.subarray(start, end))) break;
+    start = end + 1;
+  }
+  throw new QueuectlError('INVALID', `line ${line}: not UTF-8`, 'Nothing was enqueued. Convert the input to UTF-8.');
+}

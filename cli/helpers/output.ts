@@ -1,0 +1,74 @@
+/** What is printed, and how it is kept from driving the terminal it lands on. */
+import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
+
+/** Prints one line, or several. */
+export function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** Prints what a command has to say: as text, or with `--json` as one JSON value. */
+export function printResult(asJson: boolean | undefined, text: string, value: unknown): void {
+  print(asJson ? toJson(value) : text);
+}
+
+// C1 control characters, line separators, and the marks that reorder text: JSON.stringify leaves them as they are.
+const UNSAFE_IN_JSON = /[\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g;
+
+/** JSON on one line, in which every character that could drive a terminal is escaped. */
+export function toJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    UNSAFE_IN_JSON,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/** A JSON array with one record per line, as in the store's files. */
+export function toJsonLines(records: readonly unknown[]): string {
+  return records.length === 0 ? '[]' : `[\n${records.map(toJson).join(',\n')}\n]`;
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this looks for
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g;
+
+/** A text with its control characters made visible: `^[` for escape, `\x9b` for what has no such name. */
+export function visible(text: string, kept = ''): string {
+  return text.replace(CONTROL, (character) => {
+    const code = character.charCodeAt(0);
+    if (kept.includes(character)) return character;
+    if (code < 0x20) return `^${String.fromCharCode(code + 0x40)}`;
+    if (code === 0x7f) return '^?';
+    return code < 0x100 ? `\\x${code.toString(16)}` : `\\u${code.toString(16)}`;
+  });
+}
+
+/**
+ * Reports an error: one line on stderr, without a stack trace unless `$QUEUECTL_DEBUG` is 1.
+ *
+ * @returns what to exit with
+ */
+export function reportError(error: unknown): 1 | 2 {
+  const expected = error instanceof QueuectlError;
+  const message = error instanceof Error ? error.message : String(error);
+  printError(expected ? message : `unexpected error: ${message}`);
+  if (process.env.QUEUECTL_DEBUG === '1' && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  return expected ? error.exitCode : 1;
+}
+
+/** Says what went wrong besides, when the command itself has done what it was told. */
+export function warn(error: QueuectlError): void {
+  printError(`warning: ${error.message}`);
+}
+
+function printError(message: string): void {
+  process.stderr.write(`queuectl: ${visible(message)}\n`);
+}
+
+/** From here on, a reader that goes away (`queuectl list | head -1`) is no error; any other failed write is. */
+export function guardOutput(): void {
+  process.stdout.on('error', (error) => {
+    if (errnoCode(error) !== 'EPIPE') process.exitCode = reportError(storageError(error, 'write to stdout'));
+  });
+  process.stderr.on('error', () => {
+    process.exitCode ||= 1; // there is nowhere left to say why
+  });
+}

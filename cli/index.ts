@@ -1,0 +1,109 @@
+/** The command line: finds the command, runs it, and puts what went wrong into one line. */
+
+import { quote } from '../db/schema.js';
+import packageJson from '../package.json' with { type: 'json' };
+import { QueuectlError } from '../utils/errors.js';
+import type { Command } from './commands/command.js';
+import { configGet } from './commands/configGet.js';
+import { configSet } from './commands/configSet.js';
+import { dlqList } from './commands/dlqList.js';
+import { dlqRetry } from './commands/dlqRetry.js';
+import { enqueue } from './commands/enqueue.js';
+import { list } from './commands/list.js';
+import { logs } from './commands/logs.js';
+import { status } from './commands/status.js';
+import { workerStart } from './commands/workerStart.js';
+import { workerStop } from './commands/workerStop.js';
+import { findDataDir } from './helpers/dataDir.js';
+import { checkFlags, GLOBAL_FLAGS, readCommandLine } from './helpers/flags.js';
+import { commandHelp, overview } from './helpers/help.js';
+import { nearest } from './helpers/nearest.js';
+import { guardOutput, print, printResult, reportError } from './helpers/output.js';
+
+const COMMANDS: readonly Command[] = [
+  enqueue,
+  workerStart,
+  workerStop,
+  status,
+  list,
+  logs,
+  dlqList,
+  dlqRetry,
+  configGet,
+  configSet,
+];
+
+/**
+ * Runs one command line. Never throws: it prints what went wrong and sets the exit code.
+ *
+ * @param args what follows the name of the program
+ * @param programFile the file the program was started from
+ */
+export async function main(args: readonly string[], programFile: string): Promise<void> {
+  guardOutput();
+  process.on('uncaughtException', (error) => process.exit(reportError(error)));
+  try {
+    await run(args, programFile);
+  } catch (error) {
+    process.exitCode = reportError(error);
+  }
+}
+
+async function run(args: readonly string[], programFile: string): Promise<void> {
+  const commandLine = readCommandLine(args);
+  const { flags, words } = commandLine;
+  const found = findCommand(words);
+  const help = found === undefined ? 'queuectl --help' : `queuectl ${found.command.name} --help`;
+  if (found === undefined && words.length > 0 && !flags.help) throw unknownCommand(words);
+  checkFlags(args, commandLine, [...(found?.command.flags ?? []), ...GLOBAL_FLAGS], help);
+  if (flags.version) return printResult(flags.json, packageJson.version, { version: packageJson.version });
+  if (flags.help) return print(await (found ? commandHelp(found.command) : overview(groupOf(words[0]) ?? COMMANDS)));
+  if (found === undefined) {
+    process.stderr.write(`${await overview(COMMANDS)}\n`);
+    process.exitCode = 2;
+    return;
+  }
+  const { command, rest } = found;
+  checkWords(command, rest, help);
+  await command.run({ ...flags, dataDir: findDataDir(flags['data-dir'], process.env, programFile) }, ...rest);
+}
+
+/** The command that the words begin with, as one word or as two, and the words after it. */
+function findCommand(words: readonly string[]): { command: Command; rest: readonly string[] } | undefined {
+  for (const length of [1, 2]) {
+    const name = words.slice(0, length).join('-');
+    const command = COMMANDS.find((known) => known.name === name);
+    if (command !== undefined) return { command, rest: words.slice(length) };
+  }
+  return undefined;
+}
+
+/** The commands whose two-word form begins with this word. */
+function groupOf(word: string | undefined): Command[] | undefined {
+  const group = COMMANDS.filter(({ name }) => name.startsWith(`${word}-`));
+  return group.length === 0 ? undefined : group;
+}
+
+function unknownCommand([first = '', second]: readonly string[]): QueuectlError {
+  const forms = (groupOf(first) ?? []).map(({ name }) => name.replace('-', ' '));
+  if (forms.length > 0) {
+    const fact = second === undefined ? `${first} needs a subcommand` : `${first} has no subcommand ${quote(second)}`;
+    return new QueuectlError('USAGE', fact, `There are: ${forms.join(', ')}.`);
+  }
+  const names = COMMANDS.map(({ name }) => name);
+  const meant = nearest(first, names);
+  const remedy = `${meant === undefined ? '' : `Did you mean ${meant}? `}See \`queuectl --help\`.`;
+  return new QueuectlError('USAGE', `unknown command ${quote(first)}`, remedy);
+}
+
+/** @throws QueuectlError USAGE: a word is missing, or one too many */
+function checkWords({ name, words }: Command, given: readonly string[], help: string): void {
+  const missing = words[given.length];
+  if (missing?.startsWith('<')) {
+    throw new QueuectlError('USAGE', `${name} needs ${missing}`, `See \`${help}\`.`);
+  }
+  const extra = words.at(-1)?.endsWith('...]') ? undefined : given[words.length];
+  if (extra !== undefined) {
+    throw new QueuectlError('USAGE', `unexpected argument ${quote(extra)} after ${name}`, `See \`${help}\`.`);
+  }
+}

@@ -1,0 +1,120 @@
+/** Runs one command and reports how it ended. It does not know that a queue exists. */
+import { closeSync, fstatSync, openSync, readSync, rmSync } from 'node:fs';
+import { stripVTControlCharacters } from 'node:util';
+import { errnoCode } from '../utils/errors.js';
+import { endGroup } from '../utils/processGroup.js';
+import { ForkServer } from './forkServer.js';
+import { type Ending, type Launcher, type Progress, type Run, SpawnLauncher } from './launcher.js';
+import type { Outcome } from './lifecycle.js';
+
+export type { Run };
+
+/** A command that runs, or is about to. */
+export interface RunningCommand {
+  /** How it ended: known as soon as the shell exits, whatever that left behind in the background. */
+  readonly ended: Promise<Outcome>;
+  /**
+   * Ends it: SIGTERM to the whole group, SIGKILL after the grace period (milliseconds; with 0 at once).
+   *
+   * @returns when nothing of the group is left. Does nothing once the command has ended.
+   */
+  end(graceMs: number): Promise<void>;
+}
+
+export class JobProcessor {
+  constructor(private readonly launcher: Launcher = new ForkServer(new SpawnLauncher())) {}
+
+  /**
+   * Runs `/bin/sh -c command` as the leader of its own process group, with an empty stdin. What keeps it from being
+   * started is an outcome like any other.
+   */
+  process(run: Run): RunningCommand {
+    const started = deferred<void>();
+    const ending = deferred<Ending>();
+    let group: { pgid: number; logSize: number } | undefined;
+    let hasEnded = false;
+    this.launch(run, {
+      started: (pgid, logSize) => {
+        group = { pgid, logSize };
+        started.resolve();
+      },
+      ended: (how) => {
+        hasEnded = true;
+        started.resolve();
+        ending.resolve(how);
+      },
+    });
+    return {
+      ended: ending.promise.then((how) => {
+        if (run.groupNote !== undefined && group !== undefined)
+          rmSync(`${run.groupNote}.${group.pgid}`, { force: true });
+        return outcomeOf(how, run.logFile, group?.logSize ?? 0);
+      }),
+      end: async (graceMs) => {
+        await started.promise;
+        if (group !== undefined && !hasEnded) await endGroup(group.pgid, graceMs);
+      },
+    };
+  }
+
+  /** To be called when no command runs. */
+  close(): void {
+    this.launcher.close();
+  }
+
+  private launch(run: Run, progress: Progress): void {
+    const texts = [run.command, run.cwd ?? '', ...Object.entries(run.env).flat()];
+    if (texts.some((text) => text.includes('\0'))) {
+      progress.ended({ kind: 'not started', reason: 'its command, directory or environment has a NUL character' });
+    } else {
+      this.launcher.launch(run, progress);
+    }
+  }
+}
+
+const TAIL_BYTES = 4096;
+const LAST_LINE_CHARACTERS = 200;
+
+function outcomeOf(ending: Ending, logFile: string, logSize: number): Outcome {
+  if (ending.kind === 'not started') return ending;
+  const hasSucceeded = ending.kind === 'exited' && ending.code === 0;
+  return { ...ending, lastLine: hasSucceeded ? '' : readLastLine(logFile, logSize) };
+}
+
+/** @param from where in the file this attempt's output begins */
+function readLastLine(logFile: string, from: number): string {
+  let log: number | undefined;
+  try {
+    log = openSync(logFile, 'r');
+    const { size } = fstatSync(log);
+    const start = Math.max(from, size - TAIL_BYTES);
+    const tail = Buffer.alloc(Math.max(size - start, 0));
+    return lastLineOf(tail.subarray(0, readSync(log, tail, 0, tail.length, start)));
+  } catch (error) {
+    const code = errnoCode(error);
+    if (code === undefined) throw error;
+    return `(its log cannot be read: ${code})`; // how the command ended is known, and must not be lost over this
+  } finally {
+    if (log !== undefined) closeSync(log);
+  }
+}
+
+/** The last line of an output that has anything to show, as it can stand in a message. */
+export function lastLineOf(output: Buffer): string {
+  const lines = stripVTControlCharacters(output.toString()).split(/[\r\n]/);
+  const shown = lines.map((line) =>
+    line
+      .replace(/\t/g, ' ')
+      .replace(/\p{Cc}/gu, '')
+      .trim(),
+  );
+  return [...(shown.findLast((line) => line !== '') ?? '')].slice(0, LAST_LINE_CHARACTERS).join('').trim();
+}
+
+function deferred<T>() {
+  let resolve: (value: T) => void = () => {};
+  const promise = new Promise<T>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}

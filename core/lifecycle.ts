@@ -1,0 +1,67 @@
+/**
+ * What follows when an attempt ends. Pure: everything it depends on is an argument.
+ *
+ *   pending ──claim──▶ processing ──exit 0──▶ completed
+ *                        ▲    │
+ *               claim at │    ├─ any other end, attempts ≤ max_retries ──▶ failed (waits until run_at)
+ *                 run_at └────┤
+ *                             └─ any other end, attempts > max_retries ──▶ dead letter queue
+ */
+import { type Config, LATEST_TIME, type ProcessingJob } from '../db/schema.js';
+
+/** How an attempt ended. `lastLine` is the last line of its output, without control characters; empty if none. */
+export type Outcome =
+  | { readonly kind: 'exited'; readonly code: number; readonly lastLine: string }
+  | { readonly kind: 'signaled'; readonly signal: string; readonly lastLine: string }
+  | { readonly kind: 'not started'; readonly reason: string }
+  | { readonly kind: 'worker died' };
+
+/** What is to be done with the job. */
+export type Decision =
+  | { readonly next: 'complete' }
+  | { readonly next: 'fail'; readonly runAt: number; readonly error: string }
+  | { readonly next: 'bury'; readonly error: string };
+
+/**
+ * Decides what becomes of a claimed job whose attempt has ended.
+ *
+ * @param job the job as it was claimed: `attempts` counts the attempt that ended
+ * @param now milliseconds since the epoch
+ */
+export function afterAttempt(
+  job: Pick<ProcessingJob, 'attempts' | 'max_retries'>,
+  outcome: Outcome,
+  config: Pick<Config, 'backoff_base'>,
+  now: number,
+): Decision {
+  if (outcome.kind === 'exited' && outcome.code === 0) return { next: 'complete' };
+  const error = describeFailure(outcome);
+  if (job.attempts > job.max_retries) return { next: 'bury', error };
+  return { next: 'fail', runAt: nextRunAt(job.attempts, config.backoff_base, now), error };
+}
+
+/**
+ * When retry `retry` begins: `base ^ retry` seconds from now (exponential backoff), at the latest at the end of time.
+ *
+ * @param retry 1 for the first retry
+ * @returns integer milliseconds since the epoch
+ */
+export function nextRunAt(retry: number, base: number, now: number): number {
+  return Math.min(now + Math.round(base ** retry * 1000), LATEST_TIME);
+}
+
+/** The one place that words how an attempt failed, as it stands in `last_error` and in the DLQ's `error`. */
+export function describeFailure(outcome: Outcome): string {
+  switch (outcome.kind) {
+    case 'exited':
+      return withLastLine(`exit code ${outcome.code}`, outcome.lastLine);
+    case 'signaled':
+      return withLastLine(`killed by ${outcome.signal}`, outcome.lastLine);
+    case 'not started':
+      return `could not be started: ${outcome.reason}`;
+    case 'worker died':
+      return 'its worker died';
+  }
+}
+
+const withLastLine = (end: string, lastLine: string) => (lastLine === '' ? end : `${end}: ${lastLine}`);

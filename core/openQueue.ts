@@ -1,0 +1,77 @@
+/** The ways into the core: everything for the command line, and a small queue for programs (`import … from 'queuectl'`). */
+import path from 'node:path';
+import { openFileStore } from '../db/index.js';
+import type { DeadJob, PendingJob } from '../db/schema.js';
+import { checkJobInput, type Job, type JobInput, type ListedState } from '../db/schema.js';
+import type { QueuectlError } from '../utils/errors.js';
+import { QueueManager } from './queueManager.js';
+import { WorkerManager } from './workerManager.js';
+
+export interface Core {
+  readonly queue: QueueManager;
+  readonly workers: WorkerManager;
+  /** Where a job's output is. */
+  logFile(jobId: string): Promise<string>;
+  /** @returns what kept the files from being brought up to date; nothing acknowledged is lost by it */
+  close(): Promise<QueuectlError | undefined>;
+}
+
+/** @param dataDir where the store is */
+export function openCore(dataDir: string): Core {
+  const absolute = path.resolve(dataDir);
+  const store = openFileStore(absolute);
+  const queue = new QueueManager(store);
+  return {
+    queue,
+    workers: new WorkerManager(store, queue, absolute),
+    logFile: (jobId) => store.logFile(jobId),
+    close: () => store.close(),
+  };
+}
+
+/** A queue as a program uses it. Workers are started from the command line. */
+export interface Queue {
+  /**
+   * Adds a job; it is on disk when the promise resolves.
+   * @throws QueuectlError INVALID: a field breaks a rule; DUPLICATE_ID: the id is taken
+   */
+  enqueue(job: JobInput): Promise<PendingJob>;
+  /** The job with this id, dead or alive; undefined when there is none. */
+  get(id: string): Promise<Job | DeadJob | undefined>;
+  /** The jobs, oldest first: all that are not dead, or those in one state. */
+  list(state?: ListedState): Promise<(Job | DeadJob)[]>;
+  counts(): Promise<Record<ListedState, number>>;
+  /** Call it when done; it brings the files up to date when no worker is there to do it. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a queue.
+ *
+ * @param options.dataDir the data directory, as given to `queuectl --data-dir`
+ */
+export function openQueue({ dataDir }: { readonly dataDir: string }): Queue {
+  const { queue, close } = openCore(dataDir);
+  return {
+    enqueue: async (job) => queue.enqueue(checkJobInput(job)),
+    get: (id) => queue.get(id),
+    list: (state) => queue.list(state),
+    counts: () => queue.counts(),
+    close: async () => {
+      const failure = await close();
+      if (failure !== undefined) throw failure;
+    },
+  };
+}
+
+export type {
+  CompletedJob,
+  DeadJob,
+  FailedJob,
+  Job,
+  JobInput,
+  ListedState,
+  PendingJob,
+  ProcessingJob,
+} from '../db/schema.js';
+export { QueuectlError } from '../utils/errors.js';

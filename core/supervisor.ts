@@ -1,0 +1,206 @@
+/**
+ * Keeps a number of worker processes running: forks them, starts a dead one again, hands on the request to stop.
+ *
+ * Promise: `run` returns once no worker of its own is left. Workers stop by themselves when their supervisor dies: the
+ * channel to it closes.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import type { Store } from '../db/store.js';
+import { type Clock, systemClock } from '../utils/clock.js';
+import { QueuectlError } from '../utils/errors.js';
+import { currentIdentity } from '../utils/processIdentity.js';
+import { QueueManager } from './queueManager.js';
+import { recoverLost } from './recovery.js';
+import type { JobEvent } from './worker.js';
+
+/** A worker that died is started again after this pause; it doubles up to the second figure while they keep dying. */
+const RESTART_MS = [100, 30_000] as const;
+/** A worker that lived this long did not die of its start. */
+const SETTLED_MS = 60_000;
+
+/** What a worker process tells its supervisor. */
+export type WorkerMessage = { readonly kind: 'ready' } | { readonly kind: 'failed'; readonly error: string } | JobEvent;
+
+/** What a forked worker process is told on its command line, as JSON. */
+export interface WorkerTask {
+  readonly dataDir: string;
+  readonly supervisorId: string;
+  readonly concurrency: number;
+  /** Whether it reports the start and end of each job. */
+  readonly reports: boolean;
+}
+
+export type WorkerEvent =
+  | { readonly kind: 'worker started'; readonly index: number; readonly pid: number }
+  | { readonly kind: 'worker ended'; readonly pid: number; readonly how: string }
+  | { readonly kind: 'stopping'; readonly again: boolean }
+  | JobEvent;
+
+export interface SupervisorOptions {
+  readonly store: Store;
+  readonly dataDir: string;
+  readonly count: number;
+  readonly concurrency: number;
+  readonly onEvent: (event: WorkerEvent) => void;
+  /** Whether events of jobs are wanted, too. */
+  readonly reportsJobs: boolean;
+  readonly clock?: Clock;
+}
+
+/** The program of the processes forked here; in the source it is TypeScript, in the package a bundle beside this one. */
+const WORKER_MAIN = new URL(import.meta.url.endsWith('.ts') ? './workerMain.ts' : './workerMain.js', import.meta.url);
+
+export function newProcessId(): string {
+  return `${process.pid}-${randomBytes(4).toString('hex')}`;
+}
+
+/** Forks the program that `workerMain.ts` is, out of reach of the terminal's signals. */
+export function forkProgram(role: 'supervisor' | 'worker', task: object, log: 'inherit' | number): ChildProcess {
+  return fork(WORKER_MAIN, [role, JSON.stringify(task)], { detached: true, stdio: ['ignore', log, log, 'ipc'] });
+}
+
+export class Supervisor {
+  readonly id = newProcessId();
+  private readonly queue: QueueManager;
+  private readonly children = new Set<ChildProcess>();
+  private readonly restarts = new Map<number, NodeJS.Timeout>();
+  private stopRequests = 0;
+  private allEnded: (() => void) | undefined;
+
+  constructor(private readonly options: SupervisorOptions) {
+    this.queue = new QueueManager(options.store, options.clock);
+  }
+
+  /**
+   * Puts itself on record and starts the workers.
+   *
+   * @returns their pids, once all of them are ready
+   * @throws QueuectlError STORAGE: one could not start; the others are stopped then
+   */
+  async start(): Promise<number[]> {
+    const { store, count, clock = systemClock } = this.options;
+    await recoverLost(store, this.queue);
+    await store.workers.register({
+      ...currentIdentity(),
+      id: this.id,
+      role: 'supervisor',
+      started_at: clock(),
+      supervisor_id: null,
+    });
+    const indexes = Array.from({ length: count }, (_, at) => at + 1);
+    const starts = await Promise.allSettled(indexes.map((index) => this.startWorker(index, 0)));
+    const pids: number[] = [];
+    for (const start of starts) {
+      if (start.status === 'fulfilled') {
+        pids.push(start.value);
+        continue;
+      }
+      this.stop();
+      await this.run();
+      throw start.reason;
+    }
+    return pids;
+  }
+
+  /** Resolves when all workers have ended after a request to stop. */
+  async run(): Promise<void> {
+    if (!this.isDone()) {
+      await new Promise<void>((resolve) => {
+        this.allEnded = resolve;
+      });
+    }
+    await this.options.store.workers.unregister(this.id);
+  }
+
+  /** The first call lets the workers finish their current jobs; further ones end the jobs and give them back. */
+  stop(): void {
+    this.stopRequests += 1;
+    this.options.onEvent({ kind: 'stopping', again: this.stopRequests > 1 });
+    for (const timer of this.restarts.values()) clearTimeout(timer);
+    this.restarts.clear();
+    for (const child of this.children) child.kill('SIGTERM');
+    if (this.isDone()) this.allEnded?.();
+  }
+
+  /**
+   * Takes signals for requests to stop. SIGTERM and SIGINT add up. SIGHUP is one request however often it comes: a
+   * terminal that closes may send it twice, and several `worker-stop` may wait for the same workers.
+   *
+   * @returns a function that ends this
+   */
+  obeySignals(): () => void {
+    const stop = () => this.stop();
+    const stopOnce = () => {
+      if (this.stopRequests === 0) this.stop();
+    };
+    const handlers = [
+      ['SIGTERM', stop],
+      ['SIGINT', stop],
+      ['SIGHUP', stopOnce],
+    ] as const;
+    for (const [signal, handler] of handlers) process.on(signal, handler);
+    return () => {
+      for (const [signal, handler] of handlers) process.off(signal, handler);
+    };
+  }
+
+  private isDone(): boolean {
+    return this.stopRequests > 0 && this.children.size === 0;
+  }
+
+  /** @returns the worker's pid, once it is ready */
+  private startWorker(index: number, deaths: number): Promise<number> {
+    const { dataDir, concurrency, reportsJobs, onEvent } = this.options;
+    const task: WorkerTask = { dataDir, supervisorId: this.id, concurrency, reports: reportsJobs };
+    const child = forkProgram('worker', task, 'inherit');
+    this.children.add(child);
+    const startedAt = performance.now();
+    return new Promise((resolve, reject) => {
+      let isReady = false;
+      let failure = '';
+      child.on('message', (message: WorkerMessage) => {
+        if (message.kind === 'failed') {
+          failure = message.error;
+        } else if (message.kind === 'ready') {
+          isReady = true;
+          const pid = child.pid ?? 0; // it has told us something, so it has one
+          if (this.stopRequests > 0) child.kill('SIGTERM'); // the request came before it listened to signals
+          onEvent({ kind: 'worker started', index, pid });
+          resolve(pid);
+        } else {
+          onEvent(message);
+        }
+      });
+      child.on('error', (error) => {
+        failure = error.message;
+        if (child.pid === undefined) child.emit('exit', null, null); // it could not even be forked
+      });
+      child.on('exit', (code, signal) => {
+        if (!this.children.delete(child)) return;
+        const how = signal === null ? `exit code ${code}` : `killed by ${signal}`;
+        onEvent({ kind: 'worker ended', pid: child.pid ?? 0, how });
+        if (!isReady) {
+          const fact = failure === '' ? `a worker process ended while it started (${how})` : failure;
+          reject(new QueuectlError('STORAGE', fact));
+        }
+        if (this.isDone()) this.allEnded?.();
+        else if (this.stopRequests === 0 && (isReady || deaths > 0)) {
+          this.startAgain(index, performance.now() - startedAt > SETTLED_MS ? 0 : deaths + 1);
+        }
+      });
+    });
+  }
+
+  private startAgain(index: number, deaths: number): void {
+    const pauseMs = Math.min(RESTART_MS[0] * 2 ** Math.max(deaths - 1, 0), RESTART_MS[1]);
+    this.restarts.set(
+      index,
+      setTimeout(() => {
+        this.restarts.delete(index);
+        this.startWorker(index, deaths).catch((error: Error) => process.stderr.write(`${error.message}\n`));
+      }, pauseMs),
+    );
+    recoverLost(this.options.store, this.queue).catch((error: Error) => process.stderr.write(`${error.message}\n`));
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * One worker: claims jobs for its free slots, runs them, settles them.
+ *
+ * Promise: at any moment it holds at most `concurrency` jobs, each of them in the store as its own; it ends only when it
+ * holds none, or when the store can't be written while it stops (then its jobs are recovered like a dead worker's).
+ *
+ * How: settle what ended and claim for the free slots in one transaction; then sleep until a command ends, the store
+ * changes, the next `run_at` comes, or `worker_idle_delay` has passed.
+ */
+import type { ProcessingJob } from '../db/schema.js';
+import type { Store } from '../db/store.js';
+import { type Clock, systemClock } from '../utils/clock.js';
+import { QueuectlError } from '../utils/errors.js';
+import { Latch } from '../utils/latch.js';
+import type { JobProcessor, RunningCommand } from './jobProcessor.js';
+import type { Outcome } from './lifecycle.js';
+import type { EndedAttempt, QueueManager, SettledAs, Turn } from './queueManager.js';
+import { anyWorkerDied, recoverLost } from './recovery.js';
+
+/** How long a command that is ended has between SIGTERM and SIGKILL. */
+const GRACE_MS = 5000;
+/** The pause after the store refused a transaction (a full disk, say); it grows up to the second figure. */
+const PAUSE_MS = [500, 10_000] as const;
+
+export type JobEvent =
+  | { readonly kind: 'job started'; readonly id: string; readonly attempt: number }
+  | { readonly kind: 'job ended'; readonly id: string; readonly as: SettledAs; readonly error?: string };
+
+export interface WorkerOptions {
+  readonly id: string;
+  /** How many jobs it runs at once. */
+  readonly concurrency: number;
+  readonly store: Store;
+  readonly queue: QueueManager;
+  readonly processor: JobProcessor;
+  readonly clock?: Clock;
+  readonly onEvent?: (event: JobEvent) => void;
+  /** Told when the store refuses a transaction; the worker waits and tries again. */
+  readonly onTrouble: (error: QueuectlError) => void;
+}
+
+/** A claimed job and, once it has begun, its command. */
+interface Slot {
+  readonly job: ProcessingJob;
+  command?: RunningCommand;
+}
+
+export class Worker {
+  private readonly clock: Clock;
+  private readonly news = new Latch();
+  private readonly running = new Map<string, Slot>();
+  private ended: EndedAttempt[] = [];
+  private stops: 'no' | 'when the jobs have ended' | 'now' = 'no';
+  private recoveryDueAt = 0;
+
+  constructor(private readonly options: WorkerOptions) {
+    this.clock = options.clock ?? systemClock;
+  }
+
+  /** Lets the current jobs finish and claims no others. */
+  stop(): void {
+    if (this.stops === 'no') this.stops = 'when the jobs have ended';
+    this.news.set();
+  }
+
+  /** Ends the current jobs and gives them back. */
+  stopNow(): void {
+    this.stops = 'now';
+    for (const { command } of this.running.values()) command?.end(GRACE_MS);
+    this.news.set();
+  }
+
+  /** Works until it is stopped. */
+  async run(): Promise<void> {
+    const unwatch = this.options.store.watch(() => this.news.set());
+    try {
+      let troubles = 0;
+      while (this.stops === 'no' || this.running.size > 0 || this.ended.length > 0) {
+        try {
+          await this.work();
+          troubles = 0;
+        } catch (error) {
+          if (!(error instanceof QueuectlError)) throw error;
+          if (troubles === 0) this.options.onTrouble(error);
+          if (this.stops !== 'no' && this.running.size === 0) return; // what has ended is recovered by others
+          await this.news.wait(Math.min(PAUSE_MS[0] * 2 ** troubles, PAUSE_MS[1]));
+          troubles += 1;
+          continue;
+        }
+        if (this.ended.length === 0) await this.sleep();
+      }
+    } finally {
+      unwatch();
+    }
+  }
+
+  private async work(): Promise<void> {
+    await this.recoverNowAndThen();
+    const free = this.stops === 'no' ? this.options.concurrency - this.running.size : 0;
+    if (this.ended.length === 0 && (free === 0 || !(await this.anyRunnable()))) return;
+    const ended = this.ended;
+    this.ended = [];
+    let turn: Turn;
+    try {
+      turn = await this.options.queue.takeTurn(this.options.id, ended, free);
+    } catch (error) {
+      this.ended = [...ended, ...this.ended];
+      throw error;
+    }
+    for (const { job, ...settled } of turn.settled) {
+      this.options.onEvent?.({ kind: 'job ended', id: job.id, ...settled });
+    }
+    await Promise.all(turn.claimed.map((job) => this.start(job)));
+  }
+
+  private async anyRunnable(): Promise<boolean> {
+    const runAt = await this.options.store.jobs.nextRunAt();
+    return runAt !== undefined && runAt <= this.clock();
+  }
+
+  private async start(job: ProcessingJob): Promise<void> {
+    const slot: Slot = { job };
+    this.running.set(job.id, slot);
+    try {
+      const { store, processor, id } = this.options;
+      const command = processor.process({
+        command: job.command,
+        ...(job.cwd === undefined ? {} : { cwd: job.cwd }),
+        env: { QUEUECTL_JOB_ID: job.id, QUEUECTL_ATTEMPT: String(job.attempts) },
+        logFile: await store.logFile(job.id),
+        groupNote: store.workers.groupNote(id),
+      });
+      slot.command = command;
+      if (this.stops === 'now') command.end(GRACE_MS); // it was told so while the command began
+      this.options.onEvent?.({ kind: 'job started', id: job.id, attempt: job.attempts });
+      command.ended.then((outcome) => this.finish(job, outcome));
+    } catch (error) {
+      if (!(error instanceof QueuectlError)) throw error;
+      this.finish(job, { kind: 'not started', reason: error.fact });
+    }
+  }
+
+  private finish(job: ProcessingJob, outcome: Outcome): void {
+    this.running.delete(job.id);
+    const succeeded = outcome.kind === 'exited' && outcome.code === 0;
+    this.ended.push({ job, outcome: this.stops === 'now' && !succeeded ? 'given back' : outcome });
+    this.news.set();
+  }
+
+  private async sleep(): Promise<void> {
+    const { store, queue, concurrency } = this.options;
+    const isIdle = this.running.size === 0 && this.stops === 'no';
+    if (isIdle) await store.idle();
+    let sleepMs: number = await queue.getConfig('worker_idle_delay');
+    if (this.stops === 'no' && this.running.size < concurrency) {
+      const runAt = await store.jobs.nextRunAt();
+      if (runAt !== undefined) sleepMs = Math.min(sleepMs, Math.max(runAt - this.clock(), 0));
+    }
+    await this.news.wait(sleepMs);
+  }
+
+  private async recoverNowAndThen(): Promise<void> {
+    const now = performance.now();
+    if (now < this.recoveryDueAt) return;
+    this.recoveryDueAt = now + (await this.options.queue.getConfig('worker_idle_delay'));
+    if (await anyWorkerDied(this.options.store)) await recoverLost(this.options.store, this.options.queue);
+  }
+}

@@ -1,0 +1,147 @@
+/** Starts, lists and stops the workers of a store. */
+import fs from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ProcessingJob, WorkerRecord } from '../db/schema.js';
+import type { Store } from '../db/store.js';
+import { errnoCode, QueuectlError, storageError } from '../utils/errors.js';
+import { isAlive } from '../utils/processIdentity.js';
+import type { QueueManager } from './queueManager.js';
+import { recoverLost } from './recovery.js';
+import { forkProgram, Supervisor, type WorkerEvent } from './supervisor.js';
+
+/** What the supervisor process is told on its command line, as JSON. */
+export interface SupervisorTask {
+  readonly dataDir: string;
+  readonly count: number;
+  readonly concurrency: number;
+}
+
+/** What the supervisor process tells the one that started it. */
+export type SupervisorMessage =
+  | { readonly kind: 'started'; readonly supervisorPid: number; readonly pids: number[] }
+  | { readonly kind: 'failed'; readonly error: string };
+
+export type { WorkerEvent } from './supervisor.js';
+
+export interface StartedWorkers {
+  readonly supervisorPid: number;
+  readonly pids: number[];
+}
+
+interface Count {
+  readonly count: number;
+  /** How many jobs each worker runs at once. */
+  readonly concurrency: number;
+}
+
+const LOOK_EVERY_MS = 20;
+/** Two signals sent at once may arrive as one. */
+const REPEAT_SIGNAL_MS = 300;
+
+export class WorkerManager {
+  constructor(
+    private readonly store: Store,
+    private readonly queue: QueueManager,
+    private readonly dataDir: string,
+  ) {}
+
+  /**
+   * Starts workers that go on when this process ends, under a supervisor of their own.
+   *
+   * @returns once all of them are ready to work
+   * @throws QueuectlError STORAGE: they could not start, and none is left
+   */
+  async startWorkers({ count, concurrency }: Count): Promise<StartedWorkers> {
+    await this.queue.counts(); // a damaged store is told here, with its remedy
+    const task: SupervisorTask = { dataDir: this.dataDir, count, concurrency };
+    const log = this.openLog();
+    const supervisor = forkProgram('supervisor', task, log);
+    fs.closeSync(log);
+    try {
+      return await new Promise<StartedWorkers>((resolve, reject) => {
+        const fail = (fact: string) => reject(new QueuectlError('STORAGE', fact, `See ${this.logPath()} for more.`));
+        supervisor.on('message', (message: SupervisorMessage) => {
+          if (message.kind === 'started') resolve(message);
+          else fail(message.error);
+        });
+        supervisor.on('error', (error) => fail(`the workers could not be started: ${error.message}`));
+        supervisor.on('exit', () => fail('the workers ended while they started'));
+      });
+    } finally {
+      if (supervisor.connected) supervisor.disconnect();
+      supervisor.unref();
+    }
+  }
+
+  private logPath(): string {
+    return `${this.dataDir}/workers/workers.log`;
+  }
+
+  private openLog(): number {
+    try {
+      fs.mkdirSync(`${this.dataDir}/workers`, { recursive: true, mode: 0o700 });
+      return fs.openSync(this.logPath(), 'a', 0o600);
+    } catch (error) {
+      throw storageError(error, `write ${this.logPath()}`);
+    }
+  }
+
+  /** Runs workers under this very process; resolves when it was told to stop (SIGINT, SIGTERM) and all have ended. */
+  async runForeground({ count, concurrency, onEvent }: Count & { onEvent(event: WorkerEvent): void }): Promise<void> {
+    await this.queue.counts();
+    const { store, dataDir } = this;
+    const supervisor = new Supervisor({ store, dataDir, count, concurrency, onEvent, reportsJobs: true });
+    const ignoreSignals = supervisor.obeySignals();
+    try {
+      await supervisor.start();
+      await supervisor.run();
+    } finally {
+      ignoreSignals();
+    }
+  }
+
+  /**
+   * Stops every worker of the store: each finishes its current jobs first.
+   *
+   * @param now ends the current jobs instead, and gives them back
+   * @returns how many workers have stopped, once none is left
+   */
+  async stopWorkers({ now }: { now: boolean }): Promise<number> {
+    const living = (await this.store.workers.listRecords()).filter(isAlive);
+    // A worker whose supervisor is gone is stopping by itself.
+    for (const record of living) if (record.role === 'supervisor') sendSignal(record, now ? 'SIGTERM' : 'SIGHUP');
+    let left = living;
+    let signalledAt = performance.now();
+    while (left.length > 0) {
+      await delay(LOOK_EVERY_MS);
+      left = left.filter(isAlive);
+      if (now && performance.now() - signalledAt >= REPEAT_SIGNAL_MS) {
+        const ids = new Set<string | null>(left.map(({ id }) => id));
+        for (const record of left) if (!ids.has(record.supervisor_id)) sendSignal(record, 'SIGTERM');
+        signalledAt = performance.now();
+      }
+    }
+    await this.recoverLost();
+    return living.filter(({ role }) => role === 'worker').length;
+  }
+
+  /** The workers that live. */
+  async listWorkers(): Promise<WorkerRecord[]> {
+    const records = await this.store.workers.listRecords();
+    return records.filter((record) => record.role === 'worker' && isAlive(record));
+  }
+
+  /** Takes back the jobs of workers that died. */
+  recoverLost(): Promise<ProcessingJob[]> {
+    return recoverLost(this.store, this.queue);
+  }
+}
+
+function sendSignal({ pid }: WorkerRecord, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if (errnoCode(error) === 'ESRCH') return; // it has just ended
+    throw storageError(error, `stop process ${pid}`);
+  }
+}

@@ -1,0 +1,267 @@
+/**
+ * The store in files: queue.json, dlq.json, config.json and a journal.
+ *
+ * Promise: a transaction is one line of the journal, so it happens whole or not at all, and costs the same however long
+ * the queue is. At rest the journal is empty and the snapshot is the whole truth.
+ *
+ * How: under the lock, catch up with the journal → decide → append one line → see that it landed where it was expected.
+ * The lock keeps order; correctness rests on the numbers in the journal, so a process that lost the lock while it was
+ * stopped does no harm when it wakes: its line is void, and it starts over.
+ */
+import fs from 'node:fs';
+import { type Clock, systemClock } from '../../utils/clock.js';
+import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
+import { identityOf, removeTempFiles, syncDirectory, writeTemp } from '../../utils/files.js';
+import { type HeldLock, LockLostError, lock } from '../../utils/lock.js';
+import { Mutex } from '../../utils/mutex.js';
+import { isAlive } from '../../utils/processIdentity.js';
+import type { Access } from '../repositories/access.js';
+import { configContent, FileConfigRepo } from '../repositories/configRepo.js';
+import { FileDlqRepo } from '../repositories/dlqRepo.js';
+import { FileJobRepo } from '../repositories/jobRepo.js';
+import { FileWorkerRepo } from '../repositories/workerRepo.js';
+import { DEFAULT_CONFIG } from '../schema.js';
+import type { Repositories, Store } from '../store.js';
+import { Draft } from './draft.js';
+import { fold } from './fold.js';
+import { logFileName } from './logFileName.js';
+import { type StorePaths, storePaths } from './paths.js';
+import { View } from './view.js';
+
+/** The snapshot lags by at most this, or by so many times what a fold costs, whichever is longer. */
+const LAG_MS = 1000;
+const LAG_FOLDS = 10;
+
+export interface FileStoreOptions {
+  readonly clock?: Clock;
+  /** Set by workers: they see to it that the snapshot does not lag. Others leave it to them, or tidy up at close. */
+  readonly keepsFresh?: boolean;
+}
+
+export class FileStore implements Store {
+  readonly jobs: FileJobRepo;
+  readonly dlq: FileDlqRepo;
+  readonly config: FileConfigRepo;
+  readonly workers: FileWorkerRepo;
+
+  private readonly paths: StorePaths;
+  private readonly clock: Clock;
+  private readonly keepsFresh: boolean;
+  private readonly turns = new Mutex();
+  private view: View | undefined;
+  private foldTimer: NodeJS.Timeout | undefined;
+  /** What kept the last fold from happening; the journal has it all, so nothing is lost. */
+  private foldFailure: QueuectlError | undefined;
+  private closed = false;
+
+  /** @param dataDir an absolute path; it is made when something is written to it for the first time */
+  constructor(dataDir: string, { clock = systemClock, keepsFresh = false }: FileStoreOptions = {}) {
+    this.paths = storePaths(dataDir);
+    this.clock = clock;
+    this.keepsFresh = keepsFresh;
+    const access: Access = {
+      read: (look) => this.turns.run(async () => look(this.refreshedView().state)),
+      write: (change) => this.inTransaction(async (draft) => change(draft)),
+    };
+    this.jobs = new FileJobRepo(access);
+    this.dlq = new FileDlqRepo(access);
+    this.config = new FileConfigRepo(this.paths.config, (next) => this.replaceConfig(next));
+    this.workers = new FileWorkerRepo(this.paths.workers);
+  }
+
+  transaction<T>(work: (repositories: Repositories) => Promise<T>): Promise<T> {
+    return this.inTransaction((draft) => {
+      const joined: Access = { read: async (look) => look(draft.state), write: async (change) => change(draft) };
+      return work({ jobs: new FileJobRepo(joined), dlq: new FileDlqRepo(joined) });
+    });
+  }
+
+  private inTransaction<T>(work: (draft: Draft) => Promise<T>): Promise<T> {
+    return this.underLock(async (held) => {
+      let view = this.refreshedView();
+      if (view.mustFoldFirst) {
+        this.ensureConfigFile(held);
+        fold(view, this.paths, held, this.clock());
+        this.dropView(); // it had to parse the records, which this transaction may not need
+        view = this.refreshedView();
+      }
+      const draft = new Draft(view);
+      const result = await work(draft);
+      if (draft.isEmpty) return result;
+      const commit = draft.commit();
+      if (commit === 'void') throw new LockLostError();
+      if (commit === 'done, view outdated') this.dropView();
+      else if (this.keepsFresh) this.foldIfDue(view, held);
+      return result;
+    });
+  }
+
+  /** Runs a section under the lock, over again while it turns out to have lost the lock. */
+  private underLock<T>(section: (held: HeldLock) => Promise<T>): Promise<T> {
+    return this.turns.run(async () => {
+      this.makeDirectories();
+      for (;;) {
+        const held = await this.lock();
+        try {
+          // The former holder may be stopped just before a rename: without its temporary file the rename fails.
+          if (held.takenOver) removeTempFiles(this.paths.dir);
+          return await section(held);
+        } catch (error) {
+          this.dropView(); // it may hold what was never committed
+          if (!(error instanceof LockLostError)) throw error;
+        } finally {
+          held.unlock();
+        }
+      }
+    });
+  }
+
+  private async lock(): Promise<HeldLock> {
+    try {
+      return await lock(this.paths.lock);
+    } catch (error) {
+      throw storageError(error, `lock ${this.paths.dir}`);
+    }
+  }
+
+  private makeDirectories(): void {
+    const { dir, lockDir } = this.paths;
+    try {
+      for (const path of [dir, lockDir]) fs.mkdirSync(path, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw storageError(error, `make ${dir}`);
+    }
+  }
+
+  private refreshedView(): View {
+    const { view } = this;
+    this.view = undefined; // if this throws, what it held is not to be used again
+    this.view = view === undefined ? View.open(this.paths) : view.refresh();
+    if (this.keepsFresh && this.view.needsFold) this.foldLater(this.view);
+    return this.view;
+  }
+
+  private dropView(): void {
+    this.view?.close();
+    this.view = undefined;
+  }
+
+  /** Milliseconds until the next fold is due. */
+  private foldDueIn(view: View, lagMs: number): number {
+    const header = view.journal?.header;
+    if (!header) return 0;
+    const age = this.clock() - header.folded_at;
+    if (age < 0) return 0; // the clock was set back
+    return Math.max(lagMs, LAG_FOLDS * header.fold_ms) - age;
+  }
+
+  private foldIfDue(view: View, held: HeldLock, lagMs = LAG_MS): void {
+    if (!view.needsFold || this.foldDueIn(view, lagMs) > 0) return;
+    try {
+      fold(view, this.paths, held, this.clock());
+      this.foldFailure = undefined;
+    } catch (error) {
+      this.dropView();
+      if (error instanceof LockLostError) return; // the new holder sees to it
+      if (!(error instanceof QueuectlError)) throw error;
+      this.foldFailure = error; // what was committed stays committed
+    }
+  }
+
+  private foldLater(view: View): void {
+    if (this.foldTimer !== undefined || this.closed) return;
+    const waitMs = this.foldFailure === undefined ? this.foldDueIn(view, LAG_MS) : LAG_MS;
+    this.foldTimer = setTimeout(
+      () => {
+        this.foldTimer = undefined;
+        this.foldNow(LAG_MS).catch((error: unknown) => {
+          if (!(error instanceof QueuectlError)) throw error;
+          this.foldFailure = error;
+        });
+      },
+      Math.max(waitMs, 10),
+    );
+    this.foldTimer.unref();
+  }
+
+  private foldNow(lagMs: number): Promise<void> {
+    return this.underLock(async (held) => {
+      this.foldIfDue(this.refreshedView(), held, lagMs);
+    });
+  }
+
+  async idle(): Promise<void> {
+    const { view } = this;
+    if (view?.needsFold && this.foldDueIn(view, 0) <= 0) await this.foldNow(0);
+  }
+
+  private replaceConfig(next: () => Buffer): Promise<void> {
+    return this.underLock(async (held) => {
+      this.replaceFile(this.paths.config, next(), held);
+    });
+  }
+
+  /** So that config.json can be read like the other files from the start. */
+  private ensureConfigFile(held: HeldLock): void {
+    const { config } = this.paths;
+    if (identityOf(config) === null) this.replaceFile(config, configContent(DEFAULT_CONFIG), held);
+  }
+
+  private replaceFile(path: string, content: Buffer, held: HeldLock): void {
+    const temp = writeTemp(path, content);
+    if (!held.isMine()) throw new LockLostError();
+    try {
+      fs.renameSync(temp.path, path);
+      syncDirectory(this.paths.dir);
+    } catch (error) {
+      if (errnoCode(error) === 'ENOENT') throw new LockLostError();
+      throw storageError(error, `replace ${path}`);
+    }
+  }
+
+  async logFile(jobId: string): Promise<string> {
+    try {
+      fs.mkdirSync(this.paths.logs, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw storageError(error, `make ${this.paths.logs}`);
+    }
+    return `${this.paths.logs}/${logFileName(jobId)}`;
+  }
+
+  watch(onChange: () => void): () => void {
+    this.makeDirectories();
+    const watcher = fs.watch(this.paths.dir, (_event, name) => {
+      if (name === null || `${this.paths.dir}/${name}` === this.paths.journal) onChange();
+    });
+    watcher.on('error', () => watcher.close()); // without it changes are still seen, after worker_idle_delay
+    return () => watcher.close();
+  }
+
+  async close(): Promise<QueuectlError | undefined> {
+    if (this.closed) return undefined;
+    this.closed = true;
+    clearTimeout(this.foldTimer);
+    try {
+      if (await this.leavesTidyingToMe()) {
+        this.foldFailure = undefined;
+        await this.underLock(async (held) => {
+          const view = this.refreshedView();
+          if (view.needsFold) fold(view, this.paths, held, this.clock());
+        });
+      }
+    } catch (error) {
+      if (!(error instanceof QueuectlError)) throw error;
+      this.foldFailure = error;
+    } finally {
+      this.dropView();
+    }
+    return this.foldFailure;
+  }
+
+  private async leavesTidyingToMe(): Promise<boolean> {
+    if (identityOf(this.paths.journal) === null) return false;
+    const view = await this.turns.run(async () => this.refreshedView());
+    if (!view.needsFold) return false;
+    return !(await this.workers.listRecords()).some(isAlive);
+  }
+}

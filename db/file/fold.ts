@@ -1,0 +1,72 @@
+/**
+ * Fold: write the journal's changes into the snapshot and start an empty journal.
+ *
+ * Promise: a crash between any two steps loses nothing, and a process that lost the lock on the way changes nothing.
+ * Every file is complete and on disk before the seal makes it due, so a full disk stops a fold before it began:
+ *
+ *   1. write queue, dlq and the next journal to temporary files
+ *   2. seal the journal: its state is final, and a latecomer's line behind the seal is void
+ *   3. the lock must still be ours; rename queue and dlq into place; the directory to disk
+ *   4. rename the next journal into place
+ *
+ * Whoever finds a sealed journal starts at 1 and skips 2. Whoever takes the lock over removes all temporary files before
+ * it reads anything: so a rename by a former holder, stopped between the check and the rename, fails.
+ */
+import fs from 'node:fs';
+import { errnoCode, storageError } from '../../utils/errors.js';
+import { identityOf, removeFile, removeTempFiles, sha256, syncDirectory, writeTemp } from '../../utils/files.js';
+import { type HeldLock, LockLostError } from '../../utils/lock.js';
+import { Journal, type JournalHeader, type NamedFile } from './journal.js';
+import type { StorePaths } from './paths.js';
+import type { View } from './view.js';
+
+/** Hashing a longer snapshot costs more than the hash is worth to a command that only adds a job. */
+const HASHED_BYTES_MAX = 4_000_000;
+
+/**
+ * Folds the journal of a view that is up to date, under the lock.
+ *
+ * @throws LockLostError when the lock was taken over: the fold is left to the new holder
+ * @throws QueuectlError STORAGE: nothing has changed, or a sealed journal is left for the next one to finish
+ */
+export function fold(view: View, paths: StorePaths, held: HeldLock, now: number): void {
+  const started = performance.now();
+  removeTempFiles(paths.dir);
+  const temps: string[] = [];
+  try {
+    const fresh = identityOf(paths.dlq) === null || view.journal === null;
+    const queue = fresh || view.queueChanged ? prepare(paths.queue, view.queueContent(), view, temps) : null;
+    held.renew();
+    const dlq = fresh || view.dlqChanged ? prepare(paths.dlq, view.dlqContent(), view, temps) : null;
+    const header: JournalHeader = {
+      journal: 1,
+      first: (view.journal?.nextSeq ?? 1) + (view.journal === null || view.journal.sealed ? 0 : 1),
+      folded_at: now,
+      fold_ms: Math.ceil(performance.now() - started),
+      queue: queue?.named ?? view.journal?.header?.queue ?? null,
+      dlq: dlq?.named ?? view.journal?.header?.dlq ?? null,
+    };
+    const journal = writeTemp(paths.journal, Journal.firstLine(header));
+    temps.push(journal.path);
+    if (view.journal !== null && !view.journal.sealed && view.journal.seal() !== 'alone') throw new LockLostError();
+    if (!held.isMine()) throw new LockLostError();
+    if (queue !== null) fs.renameSync(queue.temp, paths.queue);
+    if (dlq !== null) fs.renameSync(dlq.temp, paths.dlq);
+    syncDirectory(paths.dir);
+    fs.renameSync(journal.path, paths.journal);
+  } catch (error) {
+    for (const temp of temps) removeFile(temp);
+    if (errnoCode(error) === 'ENOENT') throw new LockLostError(); // our temporary files were removed
+    throw storageError(error, `replace ${paths.queue}`);
+  }
+  const journal = Journal.open(paths.journal);
+  if (journal === null) throw new LockLostError();
+  view.adopt(journal);
+}
+
+function prepare(path: string, content: Buffer, view: View, temps: string[]): { temp: string; named: NamedFile } {
+  const { path: temp, identity } = writeTemp(path, content);
+  temps.push(temp);
+  const hashed = view.isLoaded || content.length <= HASHED_BYTES_MAX;
+  return { temp, named: { ...identity, sha256: hashed ? sha256(content) : null } };
+}

@@ -1,0 +1,25 @@
+/** Where the parts of a store lie in its data directory. */
+export interface StorePaths {
+  readonly dir: string;
+  readonly queue: string;
+  readonly dlq: string;
+  readonly config: string;
+  readonly journal: string;
+  /** In a directory of its own, so that locking does not wake those who watch the store. */
+  readonly lockDir: string;
+  readonly lock: string;
+  readonly workers: string;
+  readonly logs: string;
+}
+
+export const storePaths = (dir: string): StorePaths => ({
+  dir,
+  queue: `${dir}/queue.json`,
+  dlq: `${dir}/dlq.json`,
+  config: `${dir}/config.json`,
+  journal: `${dir}/journal.ndjson`,
+  lockDir: `${dir}/lock`,
+  lock: `${dir}/lock/store`,
+  workers: `${dir}/workers`,
+  logs: `${dir}/logs`,
+});

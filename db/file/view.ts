@@ -1,0 +1,321 @@
+/**
+ * What one process knows of the queue: the snapshot it has read and the journal's changes since, kept up to date.
+ *
+ * Promise: after `open` or `refresh` a view equals the store after some whole number of commits, the last of them no
+ * older than the call. No lock is needed: whoever replaces a snapshot has sealed the journal before and replaces the
+ * journal after, so a reader that finds the same journal before and after has read files that belong together.
+ *
+ * The records are only parsed when somebody asks for them. Adding a job to a long queue needs just the proof that its
+ * id is new, which a search through the snapshot's bytes gives.
+ */
+import {
+  damaged,
+  type FileIdentity,
+  identityOf,
+  parseJsonFile,
+  readWhole,
+  sameIdentity,
+  sha256,
+} from '../../utils/files.js';
+import { type DeadJob, findDeadJobFault, findJobFault, type Job } from '../schema.js';
+import { Journal, type NamedFile } from './journal.js';
+import type { StorePaths } from './paths.js';
+import { type Change, QueueState } from './queueState.js';
+
+/** A snapshot file as it was read. */
+interface BaseFile {
+  readonly content: Buffer;
+  readonly identity: FileIdentity | null;
+}
+
+/** Jobs added behind a base, as JSON, and the first change that added any. */
+interface Added {
+  readonly change: Change | null;
+  readonly lines: readonly string[];
+}
+
+/** What a snapshot file of no records holds. */
+export const EMPTY_FILE = '[]\n';
+const FILE_END = '\n]\n';
+/** Searching more bytes than this for new ids takes longer than parsing the records. */
+const SEARCH_BYTES_MAX = 200_000_000;
+
+export class View {
+  /** Null until the first fold makes one. */
+  private journalNow: Journal | null;
+  private queueIdentity: FileIdentity | null;
+  private dlqIdentity: FileIdentity | null;
+  /** Whether records differ from the snapshot file, so that a fold must write it. */
+  queueChanged = false;
+  dlqChanged = false;
+  /** The snapshot is not the one the journal names: somebody edited it at rest, and it is taken as it is. */
+  private edited = false;
+
+  private base: { readonly queue: BaseFile; readonly dlq: BaseFile } | null;
+  private changes: Change[] = [];
+  private loaded: QueueState | undefined;
+  /** The jobs this process has added behind the base, as JSON; null once anything else has changed. */
+  private added: Added | null = { change: null, lines: [] };
+  private bytesSearched = 0;
+
+  private constructor(
+    private readonly paths: StorePaths,
+    journal: Journal | null,
+    queue: BaseFile,
+    dlq: BaseFile,
+  ) {
+    this.journalNow = journal;
+    this.base = { queue, dlq };
+    this.queueIdentity = queue.identity;
+    this.dlqIdentity = dlq.identity;
+  }
+
+  /** @throws QueuectlError DAMAGED, STORAGE */
+  static open(paths: StorePaths): View {
+    for (;;) {
+      const journal = Journal.open(paths.journal);
+      try {
+        const view = new View(paths, journal, readBase(paths.queue), readBase(paths.dlq));
+        journal?.readNews((change) => view.note(change));
+        if (journal === null ? identityOf(paths.journal) === null : journal.isCurrent()) {
+          view.checkSnapshot();
+          return view;
+        }
+        journal?.close();
+      } catch (error) {
+        journal?.close();
+        throw error;
+      }
+    }
+  }
+
+  /** @returns a view that is up to date: this one or, if too much has happened, another; this one is closed then */
+  refresh(): View {
+    for (;;) {
+      const journal = this.journalNow;
+      if (journal === null) {
+        if (identityOf(this.paths.journal) === null && this.snapshotStands()) return this;
+        return this.reopen();
+      }
+      journal.readNews((change) => this.note(change));
+      if (!journal.isCurrent()) {
+        journal.readNews((change) => this.note(change)); // up to the seal, which was there before it was replaced
+        if (!this.followJournal(journal)) return this.reopen();
+      } else if (journal.sealed || this.snapshotStands()) {
+        return this;
+      } else {
+        journal.readNews((change) => this.note(change)); // a fold seals before it replaces the snapshot
+        if (!journal.sealed) return this.reopen();
+      }
+    }
+  }
+
+  /** Goes on with the journal that has replaced the one read to its end. @returns false when a gap is left */
+  private followJournal(old: Journal): boolean {
+    const next = Journal.open(this.paths.journal);
+    if (next === null) return false;
+    if (!old.sealed || next.header === null || next.header.first !== old.nextSeq) {
+      next.close();
+      return false;
+    }
+    this.adopt(next);
+    return true;
+  }
+
+  /** Takes a journal that begins where this view stands, and the snapshot it names. */
+  adopt(journal: Journal): void {
+    this.journalNow?.close();
+    this.journalNow = journal;
+    this.queueIdentity = journal.header?.queue ?? null;
+    this.dlqIdentity = journal.header?.dlq ?? null;
+    this.queueChanged = false;
+    this.dlqChanged = false;
+    this.edited = false;
+  }
+
+  private reopen(): View {
+    this.close();
+    return View.open(this.paths);
+  }
+
+  close(): void {
+    this.journalNow?.close();
+    this.journalNow = null;
+  }
+
+  get journal(): Journal | null {
+    return this.journalNow;
+  }
+
+  /** Whether there is anything that only a fold puts into the snapshot. */
+  get needsFold(): boolean {
+    return this.journalNow !== null && (this.journalNow.commits > 0 || this.journalNow.sealed);
+  }
+
+  /** Whether nothing may be committed before a fold: no journal yet, one without header, sealed, or a hand's edit. */
+  get mustFoldFirst(): boolean {
+    return this.journalNow === null || this.journalNow.header === null || this.journalNow.sealed || this.edited;
+  }
+
+  private snapshotStands(): boolean {
+    return (
+      sameIdentity(identityOf(this.paths.queue), this.queueIdentity) &&
+      sameIdentity(identityOf(this.paths.dlq), this.dlqIdentity)
+    );
+  }
+
+  /** Holds the snapshot that was read against the one the journal names. */
+  private checkSnapshot(): void {
+    const { base, journal } = this;
+    if (base === null) return;
+    const header = journal?.header ?? null;
+    const pairs = [
+      [this.paths.queue, base.queue, header?.queue ?? null],
+      [this.paths.dlq, base.dlq, header?.dlq ?? null],
+    ] as const;
+    for (const [path, found, named] of pairs) {
+      if (header !== null && isNamed(found, named)) continue;
+      if (journal !== null && journal.commits > 0 && !journal.sealed) {
+        throw damaged(path, `it is not the file that ${this.paths.journal} continues`);
+      }
+      this.edited = journal?.sealed !== true;
+      this.queueChanged = true;
+      this.dlqChanged = true;
+      this.added = null;
+    }
+    if (this.edited) this.load();
+  }
+
+  private note(change: Change): void {
+    if (change.jobs.size > 0) this.queueChanged = true;
+    if (change.dead.size > 0) this.dlqChanged = true;
+    this.added = null;
+    if (this.loaded === undefined) this.changes.push(change);
+    else this.loaded.apply(change);
+  }
+
+  /** Notes a commit of this process that only added jobs; `lines` are those jobs as JSON. */
+  noteAdded(change: Change, lines: readonly string[]): void {
+    const { added } = this;
+    this.note(change);
+    if (this.loaded !== undefined || added === null) return;
+    this.added = {
+      change: added.change ?? change,
+      lines: added.lines.length === 0 ? lines : [...added.lines, ...lines],
+    };
+  }
+
+  /** Notes a commit of this process that `state` has in it already. */
+  noteApplied(change: Change): void {
+    if (change.jobs.size > 0) this.queueChanged = true;
+    if (change.dead.size > 0) this.dlqChanged = true;
+    this.added = null;
+  }
+
+  get isLoaded(): boolean {
+    return this.loaded !== undefined;
+  }
+
+  /** The records. @throws QueuectlError DAMAGED */
+  get state(): QueueState {
+    return this.loaded ?? this.load();
+  }
+
+  private load(): QueueState {
+    const { base, paths } = this;
+    if (base === null) throw new Error('a view has its base until it is loaded');
+    const jobs = parseRecords(paths.queue, base.queue, findJobFault, isJob);
+    const dead = parseRecords(paths.dlq, base.dlq, findDeadJobFault, isDeadJob);
+    const state = new QueueState(jobs, dead);
+    for (const change of this.changes) state.apply(change);
+    for (const { id } of state.listDead()) {
+      if (state.getJob(id) !== undefined) throw damaged(paths.dlq, `the id ${JSON.stringify(id)} is in the queue too`);
+    }
+    this.loaded = state;
+    this.base = null;
+    this.changes = [];
+    this.added = null;
+    return state;
+  }
+
+  /** Whether an id is taken, in the queue or in the dead letter queue. */
+  has(id: string): boolean {
+    const { base } = this;
+    if (this.loaded !== undefined || base === null) return this.state.has(id);
+    const needle = JSON.stringify(id);
+    this.bytesSearched += base.queue.content.length + base.dlq.content.length;
+    const unseen =
+      this.bytesSearched <= SEARCH_BYTES_MAX &&
+      !base.queue.content.includes(needle) &&
+      !base.dlq.content.includes(needle) &&
+      !this.changes.some((change) => change.jobs.has(id) || change.dead.has(id));
+    return unseen ? false : this.state.has(id);
+  }
+
+  /** What queue.json should hold. */
+  queueContent(): Buffer {
+    return this.appendedQueue() ?? linesOf(this.state.listJobs());
+  }
+
+  dlqContent(): Buffer {
+    return linesOf(this.state.listDead());
+  }
+
+  /** queue.json as it was read plus the jobs added, where that is all that has happened. */
+  private appendedQueue(): Buffer | undefined {
+    const { added, base } = this;
+    const [first] = added?.change?.jobs.values() ?? [];
+    if (added === null || base === null || !first) return undefined;
+    const { content, identity } = base.queue;
+    if (identity === null || content.equals(Buffer.from(EMPTY_FILE))) {
+      return Buffer.from(`[\n${added.lines.join(',\n')}${FILE_END}`);
+    }
+    const bodyEnd = content.length - FILE_END.length;
+    if (!content.subarray(bodyEnd).equals(Buffer.from(FILE_END))) return undefined;
+    const lastLine = content.subarray(content.lastIndexOf('\n', bodyEnd - 1) + 1, bodyEnd);
+    const last: unknown = JSON.parse(lastLine.toString('utf8'));
+    if (!isJob(last) || last.created_at > first.created_at) return undefined;
+    return Buffer.concat([content.subarray(0, bodyEnd), Buffer.from(`,\n${added.lines.join(',\n')}${FILE_END}`)]);
+  }
+}
+
+const isJob = (value: unknown): value is Job => findJobFault(value) === undefined;
+const isDeadJob = (value: unknown): value is DeadJob => findDeadJobFault(value) === undefined;
+
+function readBase(path: string): BaseFile {
+  const read = readWhole(path);
+  return read ?? { content: Buffer.alloc(0), identity: null };
+}
+
+function isNamed(found: BaseFile, named: NamedFile | null): boolean {
+  if (sameIdentity(found.identity, named)) return true;
+  if (found.identity === null || named === null || found.identity.size !== named.size) return false;
+  return named.sha256 !== null && sha256(found.content) === named.sha256;
+}
+
+/** One record per line, so that grep, diff and jq all work. */
+function linesOf(records: readonly object[]): Buffer {
+  if (records.length === 0) return Buffer.from(EMPTY_FILE);
+  return Buffer.from(`[\n${records.map((record) => JSON.stringify(record)).join(',\n')}${FILE_END}`);
+}
+
+/** @throws QueuectlError DAMAGED, naming the element that is no record, or the id that occurs twice */
+function parseRecords<T extends { readonly id: string }>(
+  path: string,
+  { content, identity }: BaseFile,
+  findFault: (value: unknown) => string | undefined,
+  isRecord: (value: unknown) => value is T,
+): T[] {
+  if (identity === null) return []; // only a missing file is empty
+  const values = parseJsonFile(path, content);
+  if (!Array.isArray(values)) throw damaged(path, 'it is not a JSON array');
+  const records: T[] = [];
+  const ids = new Set<string>();
+  for (const [index, value] of values.entries()) {
+    if (!isRecord(value)) throw damaged(path, `element ${index + 1}: ${findFault(value)}`);
+    if (ids.has(value.id)) throw damaged(path, `element ${index + 1}: the id ${JSON.stringify(value.id)} occurs twice`);
+    ids.add(value.id);
+    records.push(value);
+  }
+  return records;
+}

@@ -1,0 +1,80 @@
+/** Who works on the store: one small file a process, and one a running command's process group. */
+import fs from 'node:fs';
+import { errnoCode, storageError } from '../../utils/errors.js';
+import { damaged, parseJsonFile, readWhole, removeFile, writeTemp } from '../../utils/files.js';
+import type { WorkerRecord } from '../schema.js';
+import type { ProcessGroup, WorkerRepo } from '../store.js';
+
+const RECORD_FILE = /^(.+)\.json$/;
+
+export class FileWorkerRepo implements WorkerRepo {
+  constructor(private readonly directory: string) {}
+
+  async register(record: WorkerRecord): Promise<void> {
+    try {
+      fs.mkdirSync(this.directory, { recursive: true, mode: 0o700 });
+      const path = `${this.directory}/${record.id}.json`;
+      fs.renameSync(writeTemp(path, Buffer.from(`${JSON.stringify(record)}\n`)).path, path);
+    } catch (error) {
+      throw storageError(error, `write to ${this.directory}`);
+    }
+  }
+
+  async unregister(workerId: string): Promise<void> {
+    for (const { pgid } of await this.listGroups(workerId)) removeFile(`${this.groupNote(workerId)}.${pgid}`);
+    removeFile(`${this.directory}/${workerId}.json`);
+  }
+
+  async listRecords(): Promise<WorkerRecord[]> {
+    const records: WorkerRecord[] = [];
+    for (const name of this.names()) {
+      if (!RECORD_FILE.test(name)) continue;
+      const path = `${this.directory}/${name}`;
+      const file = readWhole(path);
+      if (file === null) continue; // it has just left
+      const record = parseJsonFile(path, file.content);
+      if (!isRecord(record)) throw damaged(path, 'it is no worker record');
+      records.push(record);
+    }
+    return records;
+  }
+
+  groupNote(workerId: string): string {
+    return `${this.directory}/${workerId}`;
+  }
+
+  async listGroups(workerId: string): Promise<ProcessGroup[]> {
+    const groups: ProcessGroup[] = [];
+    for (const name of this.names()) {
+      if (!name.startsWith(`${workerId}.`)) continue;
+      const pgid = name.slice(workerId.length + 1);
+      if (!/^\d+$/.test(pgid)) continue;
+      const note = readWhole(`${this.directory}/${name}`);
+      if (note !== null) groups.push({ pgid: Number(pgid), startTime: note.content.toString('utf8').trim() });
+    }
+    return groups;
+  }
+
+  private names(): string[] {
+    try {
+      return fs.readdirSync(this.directory);
+    } catch (error) {
+      if (errnoCode(error) === 'ENOENT') return [];
+      throw storageError(error, `read ${this.directory}`);
+    }
+  }
+}
+
+function isRecord(value: unknown): value is WorkerRecord {
+  if (typeof value !== 'object' || value === null) return false;
+  const { id, role, pid, start_time, boot_id, started_at, supervisor_id } = value as Partial<WorkerRecord>; // checked here
+  return (
+    typeof id === 'string' &&
+    (role === 'worker' || role === 'supervisor') &&
+    Number.isInteger(pid) &&
+    typeof start_time === 'string' &&
+    typeof boot_id === 'string' &&
+    typeof started_at === 'number' &&
+    (supervisor_id === null || typeof supervisor_id === 'string')
+  );
+}

@@ -1,0 +1,104 @@
+/**
+ * What a store is to the rest of queuectl: repositories whose verbs carry their own condition and say what happened.
+ *
+ * Each verb is atomic by itself; `transaction` joins several. A store keeps records and knows no rule: what is to
+ * become of a job is decided in core, and the verb only refuses when its condition no longer holds. The contract suite
+ * in test/db/contract.ts runs against every implementation.
+ */
+import type { QueuectlError } from '../utils/errors.js';
+import type { Config, ConfigKey, DeadJob, Job, JobState, PendingJob, ProcessingJob, WorkerRecord } from './schema.js';
+
+/** How a claimed job is named when it is settled: by its id and by who must still own it. */
+export type Claim = Pick<ProcessingJob, 'id' | 'worker_id'>;
+
+export interface JobRepo {
+  /**
+   * Adds a job. On disk before it returns.
+   * @throws QueuectlError DUPLICATE_ID: the id is in the queue or in the dead letter queue
+   */
+  createJob(job: PendingJob): Promise<void>;
+  /**
+   * Takes the next runnable job for a worker: `run_at <= now`, highest priority first, then oldest. Counts the attempt.
+   * @returns the job as claimed, or undefined when none is runnable
+   */
+  claimNext(workerId: string, now: number): Promise<ProcessingJob | undefined>;
+  /** Records success. @returns false, and changes nothing, when the worker no longer owns the job. */
+  markCompleted(claim: Claim, now: number): Promise<boolean>;
+  /** Records a failed attempt and when the next begins. @returns false when the worker no longer owns the job. */
+  reschedule(claim: Claim, next: { runAt: number; error: string }, now: number): Promise<boolean>;
+  /** Gives a claimed job back as if it had not been claimed. @returns false when the worker no longer owns the job. */
+  release(claim: Claim, now: number): Promise<boolean>;
+  getJob(id: string): Promise<Job | undefined>;
+  /** The jobs, oldest first; of one state if given. */
+  listJobs(state?: JobState): Promise<Job[]>;
+  countJobs(): Promise<Record<JobState, number>>;
+  /**
+   * The earliest `run_at` among the jobs that wait, or undefined when none waits. When that is past, it may as well be
+   * another that was due at the last claim.
+   */
+  nextRunAt(): Promise<number | undefined>;
+}
+
+export interface DlqRepo {
+  /** Buries a claimed job. @returns false when the worker no longer owns it. */
+  moveToDLQ(claim: Claim, error: string, now: number): Promise<boolean>;
+  /** Brings a dead job back to the queue with `attempts = 0`, to run at once. On disk before it returns. */
+  retryFromDLQ(id: string, now: number): Promise<PendingJob | undefined>;
+  getDead(id: string): Promise<DeadJob | undefined>;
+  /** The dead jobs, in the order they were buried. */
+  listDLQ(): Promise<DeadJob[]>;
+  countDLQ(): Promise<number>;
+}
+
+export interface ConfigRepo {
+  getConfig<K extends ConfigKey>(key: K): Promise<Config[K]>;
+  /** The settings, defaults filled in. */
+  getAllConfig(): Promise<Config>;
+  /** On disk before it returns. The value must have passed `findConfigFault`. */
+  setConfig<K extends ConfigKey>(key: K, value: Config[K]): Promise<void>;
+}
+
+export interface WorkerRepo {
+  register(record: WorkerRecord): Promise<void>;
+  /** Forgets a worker and the groups noted for it. */
+  unregister(workerId: string): Promise<void>;
+  /** Every record on disk, of living and of dead processes. */
+  listRecords(): Promise<WorkerRecord[]>;
+  /** Where the group of each command a worker runs is noted, as `<prefix>.<pgid>`, before the command begins. */
+  groupNote(workerId: string): string;
+  /** The groups of the commands that a worker was running when it was heard of last. */
+  listGroups(workerId: string): Promise<ProcessGroup[]>;
+}
+
+export interface ProcessGroup {
+  readonly pgid: number;
+  /** When its leader started, as the operating system tells it; empty where that was too late to see. */
+  readonly startTime: string;
+}
+
+/** The repositories that a transaction joins. */
+export interface Repositories {
+  readonly jobs: JobRepo;
+  readonly dlq: DlqRepo;
+}
+
+export interface Store extends Repositories {
+  readonly config: ConfigRepo;
+  readonly workers: WorkerRepo;
+  /**
+   * Runs several verbs as one: all of what they change is kept, or, when `work` throws, nothing.
+   * `work` may be run again from its beginning, so it must do nothing but call verbs and think.
+   */
+  transaction<T>(work: (repositories: Repositories) => Promise<T>): Promise<T>;
+  /** Where a job's output goes. The file need not exist; its directory does. */
+  logFile(jobId: string): Promise<string>;
+  /** Calls back soon after anybody changed the queue. @returns a function that ends it */
+  watch(onChange: () => void): () => void;
+  /** Says that this process has nothing to do for now: a moment to tidy up. */
+  idle(): Promise<void>;
+  /**
+   * Ends the use of the store. Leaves it tidy if nobody else is there to do that.
+   * @returns what kept it from being tidied; nothing acknowledged is lost by it
+   */
+  close(): Promise<QueuectlError | undefined>;
+}

@@ -1,0 +1,91 @@
+/**
+ * A process that works on a store and can be ended or stopped ahead of any of its calls to the file system.
+ * Reads an `Order` a line from stdin and prints a `Report` a line to stdout; both synchronously, so that a process that
+ * waits is as good as stopped.
+ */
+import fs from 'node:fs';
+import { FileStore } from '../../db/file/fileStore.js';
+import { type FsCall, names, onFsCall } from './fsCalls.js';
+import { contentsOf, perform, type Step } from './steps.js';
+
+export interface Order {
+  readonly dir: string;
+  /** The time by the store's clock at the first step; an hour passes with each. */
+  readonly now: number;
+  readonly keepsFresh?: boolean;
+  readonly steps: readonly Step[];
+  /**
+   * Ahead of the call with this number, from 0, or of the first with this name on this file. A process that is to be
+   * killed dies in the middle of a write, and only calls that matter to those who come after it count.
+   */
+  readonly halt?: { readonly how: 'kill' | 'wait'; readonly at: number | readonly [name: string, file: string] };
+  readonly reportContents?: boolean;
+}
+
+export type Report =
+  | { readonly acknowledged: unknown; readonly contents?: unknown }
+  | { readonly failed: string }
+  | { readonly waitsAt: string }
+  | { readonly done: true; readonly calls: number };
+
+const HOUR_MS = 3_600_000;
+const FATAL_CALLS = ['writeSync', 'renameSync', 'rmdirSync'];
+const { readSync, writeSync } = fs;
+
+const report = (line: Report) => writeSync(1, `${JSON.stringify(line)}\n`);
+
+function readLine(): string {
+  const bytes: number[] = [];
+  const byte = Buffer.alloc(1);
+  while (readSync(0, byte, 0, 1, null) === 1) {
+    if (byte[0] === 0x0a) return Buffer.from(bytes).toString('utf8');
+    bytes.push(byte[0] ?? 0);
+  }
+  return '';
+}
+
+function halted(halt: NonNullable<Order['halt']>, call: FsCall): void {
+  if (halt.how === 'wait') {
+    report({ waitsAt: `${call.name} ${String(call.args[call.name === 'renameSync' ? 1 : 0])}` });
+    readLine();
+    return;
+  }
+  const [fd, bytes] = call.args;
+  if (call.name === 'writeSync' && typeof fd === 'number' && Buffer.isBuffer(bytes)) {
+    writeSync(fd, bytes, 0, Math.floor(bytes.length / 2));
+  }
+  process.kill(process.pid, 'SIGKILL');
+}
+
+async function carryOut({ dir, now, keepsFresh = false, steps, halt, reportContents = false }: Order): Promise<void> {
+  let calls = 0;
+  let haltIsDue = halt !== undefined;
+  const end = onFsCall((call) => {
+    if (halt !== undefined && (halt.how === 'wait' || FATAL_CALLS.includes(call.name))) {
+      const isIt =
+        typeof halt.at === 'number' ? calls === halt.at : call.name === halt.at[0] && names(call, halt.at[1]);
+      calls += 1;
+      if (isIt && haltIsDue) {
+        haltIsDue = false;
+        halted(halt, call);
+      }
+    }
+    return /^f(data)?syncSync$/.test(call.name) ? { result: undefined } : undefined; // no power is cut here
+  });
+  let passed = 0;
+  const store = new FileStore(dir, { clock: () => now + passed * HOUR_MS, keepsFresh });
+  try {
+    for (const step of steps) {
+      const acknowledged = (await perform(store, step)) ?? null;
+      passed += 1;
+      report({ acknowledged, ...(reportContents ? { contents: await contentsOf(new FileStore(dir)) } : {}) });
+    }
+  } catch (error) {
+    report({ failed: String(error) });
+  } finally {
+    end();
+  }
+  report({ done: true, calls });
+}
+
+for (let line = readLine(); line !== ''; line = readLine()) await carryOut(JSON.parse(line) as Order);

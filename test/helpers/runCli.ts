@@ -1,0 +1,43 @@
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { errnoCode } from '../../utils/errors.js';
+
+export const PROGRAM = join(import.meta.dirname, '..', '..', 'dist', 'queuectl.js');
+
+export interface RunOptions {
+  readonly dataDir: string;
+  /** What it reads from stdin; nothing if absent. */
+  readonly input?: string | Buffer;
+  /** Added to an environment that has nothing but PATH and HOME, the latter being the data directory. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+}
+
+export interface RunResult {
+  /** Null when a signal ended it. */
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the built program to its end. */
+export async function runCli(
+  args: readonly string[],
+  { dataDir, input = '', env = {}, cwd = process.cwd() }: RunOptions,
+): Promise<RunResult> {
+  const child = spawn(process.execPath, [PROGRAM, ...args], {
+    cwd,
+    env: { PATH: process.env.PATH, HOME: dataDir, QUEUECTL_DATA_DIR: dataDir, ...env },
+  });
+  const ended = new Promise<number | null>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', resolve);
+  });
+  child.stdin.on('error', (error) => {
+    if (errnoCode(error) !== 'EPIPE') throw error; // it may end without having read its input
+  });
+  child.stdin.end(input);
+  const [code, stdout, stderr] = await Promise.all([ended, text(child.stdout), text(child.stderr)]);
+  return { code, stdout, stderr };
+}

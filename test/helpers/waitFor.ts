@@ -1,0 +1,19 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+const LOOK_EVERY_MS = 10;
+
+/**
+ * Waits until a condition holds.
+ *
+ * @returns what the condition returned, once that is truthy
+ * @throws Error naming the condition, when it does not hold within the deadline
+ */
+export async function waitFor<T>(condition: () => T | Promise<T>, deadlineMs = 10_000): Promise<NonNullable<T>> {
+  const end = performance.now() + deadlineMs;
+  for (;;) {
+    const result = await condition();
+    if (result) return result;
+    if (performance.now() > end) throw new Error(`not within ${deadlineMs} ms: ${condition}`);
+    await delay(LOOK_EVERY_MS);
+  }
+}

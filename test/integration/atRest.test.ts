@@ -1,0 +1,79 @@
+/** Where nobody works the journal is empty and the snapshot is the whole truth. */
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe } from 'node:test';
+import { waitFor } from '../helpers/waitFor.js';
+import { kill, storeTest } from './support.js';
+
+describe('at rest', { concurrency: 3 }, () => {
+  storeTest('after each command', async (store) => {
+    const entry = {
+      id: 'dead',
+      command: 'false',
+      attempts: 4,
+      max_retries: 3,
+      error: 'exit code 1',
+      failed_at: 1,
+      created_at: 1,
+    };
+    await store.ok('enqueue', '{"id":"a","command":"true"}');
+    writeFileSync(join(store.dataDir, 'dlq.json'), `[\n${JSON.stringify(entry)}\n]\n`);
+    for (const [args, ids, deadIds] of [
+      [['enqueue', '{"id":"b","command":"true"}'], ['a', 'b'], ['dead']],
+      [['config-set', 'max_retries', '1'], ['a', 'b'], ['dead']],
+      [['dlq-retry', 'dead'], ['dead', 'a', 'b'], []],
+      [['status'], ['dead', 'a', 'b'], []],
+      [['enqueue', '{"id":"c","command":"true"}'], ['dead', 'a', 'b', 'c'], []],
+    ] as const) {
+      await store.ok(...args);
+      store.assertAtRest();
+      assert.deepEqual(
+        store.queue().map(({ id }) => id),
+        ids,
+        args[0],
+      );
+      assert.deepEqual(
+        store.dead().map(({ id }) => id),
+        deadIds,
+        args[0],
+      );
+    }
+    assert.deepEqual(JSON.parse(await store.ok('list')), store.queue());
+  });
+
+  for (const [how, stop] of [
+    ['worker-stop', ['worker-stop']],
+    ['worker-stop --now', ['worker-stop', '--now']],
+  ] as const) {
+    storeTest(`once ${how} has returned`, async (store) => {
+      await store.enqueue({ id: 'a', command: 'true' }, { id: 'b', command: 'false', max_retries: 0 });
+      await store.startWorkers('--count', '2');
+      await waitFor(() => store.dead().length === 1 && store.job('a').state === 'completed');
+      await store.enqueue({ id: 'c', command: ': > begun; sleep 0.5' });
+      await waitFor(() => store.has('begun'));
+      await store.ok(...stop);
+      await store.assertNothingLeft();
+      assert.deepEqual(JSON.parse(await store.ok('list')), store.queue());
+      assert.deepEqual(JSON.parse(await store.ok('dlq-list')), store.dead());
+      assert.equal(store.job('c').state, how === 'worker-stop' ? 'completed' : 'pending');
+    });
+  }
+
+  storeTest('after everybody was killed, the next command folds what they left', async (store) => {
+    await store.ok('config-set', 'worker_idle_delay', '60000');
+    await store.startWorkers('--count', '2');
+    await store.enqueue({ id: 'long', command: ': > begun; sleep 60' });
+    await waitFor(() => store.has('begun'));
+    for (const { pid } of store.processes()) kill(pid);
+    await waitFor(() => store.processes().length === 0);
+    assert.notDeepEqual(store.journal().commits, [], 'only this makes the test worth anything');
+    assert.deepEqual(store.queue(), []);
+    const listed = JSON.parse(await store.ok('list'));
+    store.assertAtRest();
+    assert.deepEqual(store.queue(), listed);
+    assert.equal(store.job('long').state, 'processing', 'list takes nothing back');
+    assert.equal((await store.counts()).failed, 1);
+    assert.deepEqual([store.job('long').state, store.job('long').attempts], ['failed', 1]);
+  });
+});

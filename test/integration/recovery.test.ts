@@ -1,0 +1,114 @@
+/** What becomes of jobs, commands and workers when processes are killed. */
+import assert from 'node:assert/strict';
+import { describe } from 'node:test';
+import { waitFor } from '../helpers/waitFor.js';
+import { kill, storeTest, type TestStore } from './support.js';
+
+const RECOVERY_MS = 5000;
+
+/** A command that leaves something to be ended: two processes, which wait for a minute. */
+const LONG = 'sleep 60 & sleep 60';
+
+const workerPids = (store: TestStore) => store.records('worker').map(({ pid }) => pid);
+
+/** Waits until the command of a job runs. @returns its processes: the shell and two sleeps */
+async function longCommand(store: TestStore): Promise<number[]> {
+  await waitFor(() => store.commands().filter(({ text }) => text.startsWith('sleep 60')).length === 2);
+  return store.commands().map(({ pid }) => pid);
+}
+
+const noneOf = (store: TestStore, pids: readonly number[]) => !store.processes().some(({ pid }) => pids.includes(pid));
+
+/** Kills queuectl's own processes at once, and with them whatever could have cleaned up. */
+function killAllButCommands(store: TestStore): void {
+  const commands = new Set(store.commands().map(({ pid }) => pid));
+  for (const { pid } of store.processes()) if (!commands.has(pid)) kill(pid);
+}
+
+describe('recovery', { concurrency: 3 }, () => {
+  storeTest('a killed worker is replaced, its command ended, its job retried and at last buried', async (store) => {
+    await store.ok('config-set', 'backoff_base', '1');
+    await store.enqueue({ id: 'long', command: LONG, max_retries: 1 });
+    let [worker = 0] = await store.startWorkers();
+    for (const attempt of [1, 2]) {
+      const command = await longCommand(store);
+      kill(worker);
+      await waitFor(() => noneOf(store, command), RECOVERY_MS);
+      const killed = worker;
+      worker = await waitFor(() => workerPids(store).find((pid) => pid !== killed), RECOVERY_MS);
+      if (attempt === 1) await waitFor(() => store.commands().length > 0, RECOVERY_MS);
+    }
+    await waitFor(() => store.dead().length === 1, RECOVERY_MS);
+    assert.equal((await store.counts()).activeWorkers, 1);
+    await store.ok('worker-stop');
+    assert.deepEqual(store.queue(), []);
+    const [{ id, attempts, error } = {}] = store.dead();
+    assert.deepEqual({ id, attempts, error }, { id: 'long', attempts: 2, error: 'its worker died' });
+  });
+
+  storeTest('workers whose supervisor is killed finish their jobs and end', async (store) => {
+    await store.enqueue({ id: 'a', command: ': > begun; sleep 1; : > finished' }, { id: 'b', command: 'sleep 2' });
+    const workers = await store.startWorkers();
+    await waitFor(() => store.has('begun'));
+    for (const { pid } of store.records('supervisor')) kill(pid);
+    await waitFor(() => noneOf(store, workers));
+    assert.equal(store.has('finished'), true);
+    assert.deepEqual(
+      store.queue().map(({ id, state, attempts }) => ({ id, state, attempts })),
+      [
+        { id: 'a', state: 'completed', attempts: 1 },
+        { id: 'b', state: 'pending', attempts: 0 },
+      ],
+      'without a further command the snapshot tells everything',
+    );
+    assert.equal((await store.counts()).activeWorkers, 0);
+  });
+
+  storeTest('status recovers the job of a supervisor and a worker killed together', async (store) => {
+    await store.enqueue({ id: 'long', command: LONG });
+    const [worker = 0] = await store.startWorkers();
+    const command = await longCommand(store);
+    for (const { pid } of store.records('supervisor')) kill(pid);
+    kill(worker);
+    const expected = { activeWorkers: 0, pending: 0, processing: 0, completed: 0, failed: 1, dead: 0 };
+    assert.deepEqual(await store.counts(), expected);
+    assert.ok(noneOf(store, command));
+    const { state, attempts, last_error } = store.job('long');
+    assert.deepEqual({ state, attempts, last_error }, { state: 'failed', attempts: 1, last_error: 'its worker died' });
+  });
+
+  storeTest('a command that outlives everybody who ran it is ended before its job is given back', async (store) => {
+    await store.enqueue({ id: 'long', command: LONG });
+    await store.startForeground('worker-start', '--foreground');
+    const command = await longCommand(store);
+    killAllButCommands(store);
+    await waitFor(() => store.processes().length === command.length);
+    assert.equal((await store.counts()).failed, 1);
+    assert.deepEqual(store.processes(), []);
+    assert.equal(store.job('long').attempts, 1);
+  });
+
+  const GRANDPARENT = `$(cut -d' ' -f4 /proc/$PPID/stat)`;
+  for (const [whom, pid] of [
+    ['who started it', '$PPID'],
+    ...(process.platform === 'linux' ? [['its worker', GRANDPARENT] as const] : []),
+  ] as const) {
+    storeTest(`a job that kills ${whom} is buried after its attempts, and other jobs go on`, async (store) => {
+      await store.ok('config-set', 'backoff_base', '1');
+      const poison = `echo x >> poisoned; kill -9 ${pid}; sleep 60`;
+      await store.enqueue({ id: 'poison', command: poison, max_retries: 2 }, { id: 'other', command: 'true' });
+      await store.startWorkers();
+      await waitFor(() => store.dead().length === 1, 20_000);
+      await waitFor(() => store.queue().some(({ state }) => state === 'completed'));
+      await store.ok('worker-stop');
+      assert.equal(store.lines('poisoned').length, 3);
+      const [{ id, attempts, error = '' } = {}] = store.dead();
+      assert.deepEqual({ id, attempts }, { id: 'poison', attempts: 3 });
+      assert.match(error, /^(killed by SIGKILL|its worker died)$/);
+      assert.deepEqual(
+        store.queue().map((job) => [job.id, job.attempts]),
+        [['other', 1]],
+      );
+    });
+  }
+});

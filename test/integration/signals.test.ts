@@ -1,0 +1,78 @@
+/** What requests to stop do to the jobs that run. */
+import assert from 'node:assert/strict';
+import { describe } from 'node:test';
+import { waitFor } from '../helpers/waitFor.js';
+import { type Foreground, storeTest, type TestStore } from './support.js';
+
+const SHORT = { id: 'short', command: ': > begun; sleep 1; : > finished' };
+const LONG = { id: 'long', command: ': > begun; sleep 60; : > finished' };
+const NEXT = { id: 'next', command: ': > next' };
+
+async function foreground(store: TestStore, job: object): Promise<Foreground> {
+  await store.enqueue(job, NEXT);
+  const workers = await store.startForeground('worker-start', '--foreground');
+  await waitFor(() => store.has('begun'));
+  return workers;
+}
+
+const states = (store: TestStore) => store.queue().map(({ id, state, attempts }) => `${id} ${state} ${attempts}`);
+
+describe('signals', { concurrency: 4 }, () => {
+  for (const [signal, times] of [
+    ['SIGTERM', 1],
+    ['SIGHUP', 2], // a terminal that closes sends it, and its shell another
+  ] as const) {
+    storeTest(`${signal} lets the current job finish, begins no other, and exits 0`, async (store) => {
+      const workers = await foreground(store, SHORT);
+      for (let time = 1; time <= times; time++) {
+        process.kill(workers.pid, signal);
+        await waitFor(() => workers.output().includes('Stopping once'));
+      }
+      assert.equal(await workers.ended, 0);
+      assert.equal(store.has('finished'), true);
+      assert.equal(store.has('next'), false);
+      assert.deepEqual(states(store), ['short completed 1', 'next pending 0']);
+      assert.match(workers.output(), /short completed\n.*\nAll workers stopped\.\n$/);
+    });
+  }
+
+  storeTest('Ctrl-C, which the whole foreground group gets, is one request', async (store) => {
+    const workers = await foreground(store, SHORT);
+    process.kill(-workers.pid, 'SIGINT');
+    assert.equal(await workers.ended, 0);
+    assert.equal(store.has('finished'), true);
+    assert.deepEqual(states(store), ['short completed 1', 'next pending 0']);
+  });
+
+  storeTest('a second SIGTERM ends the job and gives it back as it was', async (store) => {
+    const workers = await foreground(store, LONG);
+    const before = store.commands().length;
+    process.kill(workers.pid, 'SIGTERM');
+    await waitFor(() => workers.output().includes('Ctrl-C again ends them'));
+    process.kill(workers.pid, 'SIGTERM');
+    assert.equal(await workers.ended, 0);
+    assert.ok(before > 0);
+    assert.deepEqual(store.commands(), []);
+    assert.equal(store.has('finished'), false);
+    assert.deepEqual(states(store), ['long pending 0', 'next pending 0']);
+    assert.deepEqual(store.dead(), []);
+  });
+
+  storeTest('worker-stop --now ends the jobs and gives them back as they were', async (store) => {
+    await store.enqueue(LONG, { ...LONG, id: 'second' });
+    await store.startWorkers('--count', '2');
+    await waitFor(() => store.commands().length === 4);
+    assert.equal(await store.ok('worker-stop', '--now', '--json'), '{"stopped":2}\n');
+    assert.deepEqual(store.commands(), []);
+    assert.deepEqual(states(store), ['long pending 0', 'second pending 0']);
+  });
+
+  storeTest('a second worker-stop waits for the current job, too', async (store) => {
+    await store.enqueue({ id: 'short', command: ': > begun; sleep 2; : > finished' });
+    await store.startWorkers();
+    await waitFor(() => store.has('begun'));
+    await Promise.all([store.ok('worker-stop'), store.ok('worker-stop')]);
+    assert.equal(store.has('finished'), true);
+    assert.deepEqual(states(store), ['short completed 1']);
+  });
+});

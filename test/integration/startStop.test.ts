@@ -1,0 +1,54 @@
+/** Workers that come and go. */
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { describe } from 'node:test';
+import { storeTest } from './support.js';
+
+describe('starting and stopping', { concurrency: 2 }, () => {
+  storeTest('ten times in a row, with the right counts', async (store) => {
+    for (let time = 0; time < 10; time++) {
+      const count = 1 + (time % 2);
+      await store.ok('enqueue', 'true');
+      const pids = await store.startWorkers('--count', String(count));
+      assert.equal(new Set(pids).size, count);
+      assert.equal(await store.ok('worker-stop', '--json'), `{"stopped":${count}}\n`);
+      await store.assertNothingLeft();
+    }
+    assert.equal(store.queue().length, 10);
+    const attempts = store.queue().map((job) => `${job.state} ${job.attempts}`);
+    assert.ok(attempts.every((ended) => ended === 'completed 1' || ended === 'pending 0'));
+  });
+
+  storeTest('twice at the same time: each starts its own workers', async (store) => {
+    const [two, one] = await Promise.all([store.startWorkers('--count', '2'), store.startWorkers()]);
+    assert.equal(new Set([...two, ...one]).size, 3);
+    assert.equal((await store.counts()).activeWorkers, 3);
+    const texts = await Promise.all([store.ok('worker-stop'), store.ok('worker-stop')]);
+    assert.deepEqual(texts, Array(2).fill('Stopping all workers...\nAll workers stopped.\n'));
+    assert.equal((await store.counts()).activeWorkers, 0);
+    assert.equal(await store.ok('worker-stop', '--json'), '{"stopped":0}\n');
+  });
+
+  storeTest('stopping where no worker ever was makes no store', async (store) => {
+    assert.equal(await store.ok('worker-stop'), 'Stopping all workers...\nAll workers stopped.\n');
+    assert.equal(await store.ok('worker-stop', '--now', '--json'), '{"stopped":0}\n');
+    assert.equal(existsSync(store.dataDir), false);
+  });
+
+  storeTest('background workers tell their pids, and a foreground one stays', async (store) => {
+    const text = await store.ok('worker-start', '--count', '2');
+    const pids = [...text.matchAll(/^Worker \d started with PID: (\d+)$/gm)].map(([, pid]) => Number(pid));
+    assert.match(text, /^Starting 2 worker processes\.\.\.\nWorker 1 started with PID: \d+\nWorker 2 started/);
+    assert.deepEqual(
+      store
+        .records('worker')
+        .map(({ pid }) => pid)
+        .sort(),
+      pids.sort(),
+    );
+    const foreground = await store.startForeground('worker', 'start', '--foreground');
+    assert.equal((await store.counts()).activeWorkers, 3);
+    assert.equal(await store.ok('worker-stop', '--json'), '{"stopped":3}\n');
+    assert.equal(await foreground.ended, 0);
+  });
+});

@@ -1,0 +1,253 @@
+/** A store of its own for each test, the built program to use it with, and the proof that nothing is left. */
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { DeadJob, Job, ListedState, WorkerRecord } from '../../db/schema.js';
+import { errnoCode } from '../../utils/errors.js';
+import { PROGRAM, type RunResult, runCli } from '../helpers/runCli.js';
+import { waitFor } from '../helpers/waitFor.js';
+
+const TEST_DEADLINE_MS = 60_000;
+
+export type Counts = Record<'activeWorkers' | ListedState, number>;
+
+/**
+ * A test with an empty store. It fails when it leaves a process, a lock, a worker record or a commit in the journal.
+ *
+ * @param run removes nothing; every process it starts has the store's directory in its environment
+ */
+export function storeTest(title: string, run: (store: TestStore) => Promise<void>): void {
+  test(title, async () => {
+    const store = new TestStore();
+    try {
+      await before(TEST_DEADLINE_MS, run(store));
+      await store.assertNothingLeft();
+    } finally {
+      await store.remove();
+    }
+  });
+}
+
+async function before<T>(deadlineMs: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`the test took more than ${deadlineMs} ms`)), deadlineMs);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A `queuectl worker-start --foreground` that leads a process group of its own, as a shell would start it. */
+export interface Foreground {
+  readonly pid: number;
+  output(): string;
+  /** The exit code, or the name of the signal that ended it. */
+  readonly ended: Promise<number | string>;
+}
+
+export class TestStore {
+  /** Where the commands of the jobs run. */
+  readonly root = mkdtempSync(join(tmpdir(), 'queuectl-test-'));
+  readonly dataDir = join(this.root, 'data');
+
+  run(args: readonly string[], input?: string): Promise<RunResult> {
+    return runCli(args, { dataDir: this.dataDir, cwd: this.root, ...(input === undefined ? {} : { input }) });
+  }
+
+  /** Runs a command that is to succeed. @returns what it prints */
+  async ok(...args: string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.run(args);
+    assert.deepEqual({ code, stderr }, { code: 0, stderr: '' }, `queuectl ${args.join(' ')}`);
+    return stdout;
+  }
+
+  /** Adds jobs in one transaction. */
+  async enqueue(...jobs: readonly object[]): Promise<void> {
+    const { stderr } = await this.run(['enqueue', '-'], jobs.map((job) => `${JSON.stringify(job)}\n`).join(''));
+    assert.equal(stderr, '');
+  }
+
+  async counts(): Promise<Counts> {
+    return JSON.parse(await this.ok('status', '--json'));
+  }
+
+  /** Starts workers in the background. @returns their pids */
+  async startWorkers(...flags: string[]): Promise<number[]> {
+    const started: { workers: { pid: number }[] } = JSON.parse(await this.ok('worker-start', '--json', ...flags));
+    return started.workers.map(({ pid }) => pid);
+  }
+
+  /** Starts one worker in the foreground and waits until it is ready. */
+  async startForeground(...args: string[]): Promise<Foreground> {
+    const { PATH } = process.env;
+    const child = spawn(process.execPath, [PROGRAM, ...args], {
+      cwd: this.root,
+      env: { PATH, QUEUECTL_DATA_DIR: this.dataDir },
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        output += text;
+      });
+    }
+    const ended = new Promise<number | string>((resolve, reject) => {
+      child.on('error', reject);
+      child.on('close', (code, signal) => resolve(code ?? signal ?? ''));
+    });
+    await waitFor(() => output.includes('Worker 1 started with PID: '));
+    return { pid: child.pid ?? 0, output: () => output, ended };
+  }
+
+  /** What queue.json holds, without asking the program. */
+  queue(): Job[] {
+    return this.parse('queue.json') ?? [];
+  }
+
+  dead(): DeadJob[] {
+    return this.parse('dlq.json') ?? [];
+  }
+
+  config(): unknown {
+    return this.parse('config.json');
+  }
+
+  job(id: string): Job {
+    const job = this.queue().find((found) => found.id === id);
+    assert.ok(job, `${id} is in queue.json`);
+    return job;
+  }
+
+  private parse<T>(file: string): T | undefined {
+    const path = join(this.dataDir, file);
+    return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : undefined;
+  }
+
+  /** The numbers in the journal: those of its commits, and the first one that its header allows. */
+  journal(): { first: number; commits: number[] } {
+    const text = readFileSync(join(this.dataDir, 'journal.ndjson'), 'utf8');
+    const [header, ...commits] = text
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    return { first: header.first, commits: commits.map(({ seq }) => seq) };
+  }
+
+  /** What is on record of the processes of one kind, living or not. */
+  records(role: WorkerRecord['role']): WorkerRecord[] {
+    return this.names('workers')
+      .filter((name) => name.endsWith('.json'))
+      .map((name): WorkerRecord => JSON.parse(readFileSync(join(this.dataDir, 'workers', name), 'utf8')))
+      .filter((record) => record.role === role);
+  }
+
+  private names(folder: string): string[] {
+    const path = join(this.dataDir, folder);
+    return existsSync(path) ? readdirSync(path) : [];
+  }
+
+  /** Whether a command has made this file. */
+  has(file: string): boolean {
+    return existsSync(join(this.root, file));
+  }
+
+  /** When a command wrote to this file last; milliseconds, up to some 10 too early. */
+  timeOf(file: string): number {
+    return statSync(join(this.root, file)).mtimeMs;
+  }
+
+  /** The lines that commands have appended to this file. */
+  lines(file: string): string[] {
+    return this.has(file) ? readFileSync(join(this.root, file), 'utf8').trimEnd().split('\n') : [];
+  }
+
+  /** The processes that work for this store, the commands of jobs included. */
+  processes(): Process[] {
+    return processesNaming(this.root);
+  }
+
+  /** The processes that commands of jobs consist of. */
+  commands(): Process[] {
+    return this.processes().filter(({ text }) => text.includes('QUEUECTL_JOB_ID='));
+  }
+
+  async assertNothingLeft(): Promise<void> {
+    // A fork server ends a moment after its worker.
+    await waitFor(() => this.processes().length === 0, 2000).catch(() => {
+      assert.deepEqual(this.processes(), [], 'processes are left');
+    });
+    assert.deepEqual(this.names('lock'), [], 'a lock is left');
+    assert.deepEqual(
+      this.names('workers').filter((name) => name !== 'workers.log'),
+      [],
+      'worker records are left',
+    );
+    assert.deepEqual(
+      this.names('.').filter((name) => name.includes('.tmp')),
+      [],
+      'temporary files are left',
+    );
+    this.assertAtRest();
+  }
+
+  /** Nobody works here, so the snapshot is to be the whole truth. */
+  assertAtRest(): void {
+    if (this.names('.').includes('journal.ndjson')) assert.deepEqual(this.journal().commits, []);
+  }
+
+  async remove(): Promise<void> {
+    await waitFor(() => {
+      for (const { pid } of this.processes()) kill(pid);
+      return this.processes().length === 0;
+    });
+    rmSync(this.root, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+/** Ends a process that may have ended already. */
+export function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if (errnoCode(error) !== 'ESRCH') throw error;
+  }
+}
+
+export interface Process {
+  readonly pid: number;
+  /** Its command line and its environment. */
+  readonly text: string;
+}
+
+/** The living processes that have a text in their command line or their environment. */
+function processesNaming(text: string): Process[] {
+  const all = process.platform === 'linux' ? listProc() : listWithPs();
+  return all.filter((found) => found.pid !== process.pid && found.text.includes(text));
+}
+
+function listProc(): Process[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return pids.map((pid) => ({ pid: Number(pid), text: `${readProc(pid, 'cmdline')} ${readProc(pid, 'environ')}` }));
+}
+
+/** Empty for a process that has ended, is a zombie, or belongs to somebody else. */
+function readProc(pid: string, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8').replaceAll('\0', ' ');
+  } catch (error) {
+    if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(errnoCode(error) ?? '')) return '';
+    throw error;
+  }
+}
+
+function listWithPs(): Process[] {
+  const output = execFileSync('ps', ['-axEww', '-o', 'pid=,command='], { encoding: 'utf8', maxBuffer: 1 << 26 });
+  return output.split('\n').map((line) => ({ pid: Number.parseInt(line, 10), text: line }));
+}

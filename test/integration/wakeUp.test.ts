@@ -1,0 +1,63 @@
+/** Idle workers: they sleep, and wake at once. One test after the other, because these measure time. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { waitFor } from '../helpers/waitFor.js';
+import { storeTest } from './support.js';
+
+const WAKE_UP_MS = 200;
+
+storeTest(
+  'a worker that looks by itself once a minute runs a new job within 200 ms, and a later one on time',
+  async (store) => {
+    await store.ok('config-set', 'worker_idle_delay', '60000');
+    await store.startWorkers();
+    const delays: number[] = [];
+    for (const id of ['first', 'second', 'third']) {
+      await store.ok('enqueue', `: > ${id}`);
+      const returnedAt = Date.now();
+      await waitFor(() => store.has(id));
+      delays.push(store.timeOf(id) - returnedAt);
+    }
+    // The machine may be busy with something else once or twice; a worker that sleeps takes up to a minute each time.
+    assert.ok(Math.min(...delays) < WAKE_UP_MS, `they began after ${delays} ms`);
+
+    const run_at = Date.now() + 1000;
+    await store.enqueue({ id: 'later', command: ': > later', run_at });
+    await waitFor(() => store.has('later'));
+    const lateMs = store.timeOf('later') - run_at;
+    assert.ok(lateMs > -20 && lateMs < 1000, `it began ${lateMs} ms after its time`);
+    await store.ok('worker-stop');
+    assert.deepEqual(
+      store.queue().map(({ state, attempts }) => `${state} ${attempts}`),
+      Array.from({ length: 4 }, () => 'completed 1'),
+    );
+  },
+);
+
+if (process.platform === 'linux') {
+  storeTest('an idle worker and its supervisor use no processor time', async (store) => {
+    await store.ok('enqueue', 'true');
+    await store.startWorkers('--count', '2');
+    await waitFor(() => store.queue()[0]?.state === 'completed');
+    await delay(1000); // until the compiler's threads, too, have nothing left to do
+    const processes = store.processes();
+    assert.ok(processes.length >= 3);
+    const used = () => processes.map(({ pid }) => processorTicks(pid));
+    const before = used();
+    await delay(3000); // the time over which it is measured
+    const ticks = used().map((now, at) => now - (before[at] ?? 0));
+    assert.ok(Math.max(...ticks) <= 1, `1/100 seconds used by each process: ${ticks}`);
+    await store.ok('worker-stop');
+  });
+} else {
+  test('an idle worker and its supervisor use no processor time', { skip: 'needs /proc' });
+}
+
+/** User and system time, in ticks of 10 ms: fields 14 and 15 of the file (proc(5)). */
+function processorTicks(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return Number(fields[11]) + Number(fields[12]);
+}

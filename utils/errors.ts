@@ -1,0 +1,89 @@
+export type ErrorCode =
+  | 'USAGE' // the command line, or a value on it, is wrong
+  | 'INVALID' // a job, a setting or another input breaks a rule
+  | 'NOT_FOUND'
+  | 'DUPLICATE_ID'
+  | 'DAMAGED' // a file of the store cannot be trusted
+  | 'BUSY' // the store stayed locked too long
+  | 'STORAGE'; // the file system refused
+
+/** What each kind of error makes the command line exit with: 2 for bad input, 1 for everything else. */
+const EXIT_CODES: Record<ErrorCode, 1 | 2> = {
+  USAGE: 2,
+  INVALID: 2,
+  NOT_FOUND: 1,
+  DUPLICATE_ID: 1,
+  DAMAGED: 1,
+  BUSY: 1,
+  STORAGE: 1,
+};
+
+/** An error meant to be read by the user. Printed as `queuectl: <fact>. <remedy>`. */
+export class QueuectlError extends Error {
+  readonly code: ErrorCode;
+  /** What went wrong, with the values; no full stop at its end. */
+  readonly fact: string;
+  /** What the user can do about it; a sentence, or empty. */
+  readonly remedy: string;
+
+  constructor(code: ErrorCode, fact: string, remedy = '', options?: { cause?: unknown }) {
+    super(remedy === '' ? `${fact}.` : `${fact}. ${remedy}`, options);
+    this.name = 'QueuectlError';
+    this.code = code;
+    this.fact = fact;
+    this.remedy = remedy;
+  }
+
+  get exitCode(): 1 | 2 {
+    return EXIT_CODES[this.code];
+  }
+}
+
+/** The code of a failed system call (`ENOENT` …), or undefined for any other error. */
+export function errnoCode(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error)) return undefined;
+  return typeof error.code === 'string' ? error.code : undefined;
+}
+
+const ERRNO_REMEDIES: Record<string, string> = {
+  EACCES: 'Check who owns it and its permissions, or choose another place with --data-dir.',
+  EPERM: 'Check who owns it and its permissions, or choose another place with --data-dir.',
+  EROFS: 'The file system is read-only; choose another place with --data-dir.',
+  ENOTDIR: 'Choose a directory with --data-dir.',
+  EEXIST: 'Choose a directory with --data-dir.',
+  EISDIR: 'Move the directory away.',
+  ENOSPC: 'Make room and try again.',
+  EDQUOT: 'Make room and try again.',
+  EMFILE: 'Raise the limit with `ulimit -n` and try again.',
+  ENFILE: 'Close other programs and try again.',
+  EIO: 'Check the disk.',
+};
+
+const ERRNO_FACTS: Record<string, string> = {
+  EACCES: 'permission denied',
+  EPERM: 'operation not permitted',
+  EROFS: 'read-only file system',
+  ENOTDIR: 'not a directory',
+  EEXIST: 'not a directory',
+  EISDIR: 'is a directory',
+  ENOSPC: 'no space left on device',
+  EDQUOT: 'disk quota exceeded',
+  EMFILE: 'too many open files',
+  ENFILE: 'too many open files in the system',
+  EIO: 'input/output error',
+};
+
+/**
+ * Puts a failed system call into words for the user.
+ *
+ * @param doing what was being done, as in `write /data/queue.json`
+ * @returns the error itself when it is already a QueuectlError or no system call's
+ */
+export function storageError(error: unknown, doing: string): unknown {
+  if (error instanceof QueuectlError) return error;
+  const code = errnoCode(error);
+  if (code === undefined) return error;
+  return new QueuectlError('STORAGE', `cannot ${doing}: ${ERRNO_FACTS[code] ?? code}`, ERRNO_REMEDIES[code] ?? '', {
+    cause: error,
+  });
+}
