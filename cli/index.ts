@@ -16,7 +16,6 @@ import { workerStart } from './commands/workerStart.js';
 import { workerStop } from './commands/workerStop.js';
 import { findDataDir } from './helpers/dataDir.js';
 import { checkFlags, GLOBAL_FLAGS, readCommandLine } from './helpers/flags.js';
-import { commandHelp, overview } from './helpers/help.js';
 import { nearest } from './helpers/nearest.js';
 import { guardOutput, print, printResult, reportError } from './helpers/output.js';
 
@@ -57,8 +56,9 @@ async function run(args: readonly string[], programFile: string): Promise<void> 
   if (found === undefined && words.length > 0 && !flags.help) throw unknownCommand(words);
   checkFlags(args, commandLine, [...(found?.command.flags ?? []), ...GLOBAL_FLAGS], help);
   if (flags.version) return printResult(flags.json, packageJson.version, { version: packageJson.version });
-  if (flags.help) return print(await (found ? commandHelp(found.command) : overview(groupOf(words[0]) ?? COMMANDS)));
-  if (found === undefined) {
+  if (flags.help || found === undefined) {
+    const { commandHelp, overview } = await import('./helpers/help.js'); // yargs, which takes its time to load
+    if (flags.help) return print(await (found ? commandHelp(found.command) : overview(groupOf(words[0]) ?? COMMANDS)));
     process.stderr.write(`${await overview(COMMANDS)}\n`);
     process.exitCode = 2;
     return;

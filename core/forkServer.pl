@@ -76,9 +76,9 @@ sub run {
     close STDOUT;    # so that the next file opened becomes number 1
     sysopen STDOUT, $log_file, O_WRONLY | O_APPEND | O_CREAT, 0600 or $fail->('log');
     open STDERR, '>&', \*STDOUT or $fail->('log');
+    chdir $directory or $fail->('directory') if $directory ne '';
     note("$group_note.$$") or $fail->('note') if $group_note ne '';
     reply("started $id $$ " . (-s STDOUT || 0)) or exit 1;
-    chdir $directory or $fail->('directory') if $directory ne '';
     for (splice @args, 0, $variables) {
         my ($name, $value) = split /=/, $_, 2;
         $ENV{$name} = $value;

@@ -35,7 +35,7 @@ interface Request {
 
 export class ForkServer implements Launcher {
   private perl: Perl | undefined;
-  private isUsable = true;
+  private isUsable = process.platform === 'linux'; // elsewhere there are no pidfds
   private isReady = false;
   private lastId = 0;
   private readonly requests = new Map<string, Request>();

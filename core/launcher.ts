@@ -48,8 +48,8 @@ const PIECE_LENGTH = 30_000;
 /**
  * The arguments that make `sh` run a command.
  *
- * A command too long for one argument is handed over in pieces, which the shell joins. The command sees no difference:
- * `$0` is `sh`, there are no arguments left, and its lines have their own numbers.
+ * A command too long for one argument is handed over in pieces, which the shell joins. The command does not notice: `$0`
+ * is `sh`, no arguments are left, and its lines keep their numbers. But dash's messages begin with `sh: 1: eval:`.
  */
 export function shellArguments(command: string): string[] {
   // What begins with - or + would be taken for an option.

@@ -1,5 +1,4 @@
 /** The rules of the queue: what a job is when it enters, who gets it, and what becomes of it. */
-import { randomBytes } from 'node:crypto';
 import {
   type Config,
   type ConfigKey,
@@ -15,6 +14,7 @@ import {
 import type { Repositories, Store } from '../db/store.js';
 import { type Clock, systemClock } from '../utils/clock.js';
 import { QueuectlError } from '../utils/errors.js';
+import { randomHex } from '../utils/random.js';
 import { afterAttempt, type Decision, type Outcome } from './lifecycle.js';
 
 /** An attempt that ended and is not settled yet. */
@@ -187,17 +187,8 @@ function newJob(input: JobInput, defaultRetries: number, now: number): PendingJo
   };
 }
 
-const ID_RANDOM_BYTES = 8;
-let randomPool = Buffer.alloc(0);
-
 /** An id that sorts by time and that nobody else will make: milliseconds, then 64 random bits. */
-function generateId(now: number): string {
-  // Asking the system for so few bytes takes 3 µs, most of the time of adding a job to a batch.
-  if (randomPool.length === 0) randomPool = randomBytes(ID_RANDOM_BYTES * 64);
-  const random = randomPool.toString('hex', 0, ID_RANDOM_BYTES);
-  randomPool = randomPool.subarray(ID_RANDOM_BYTES);
-  return `${now.toString(36)}-${random}`;
-}
+const generateId = (now: number): string => `${now.toString(36)}-${randomHex(16)}`;
 
 async function settle(
   { jobs, dlq }: Repositories,

@@ -5,11 +5,11 @@
  * channel to it closes.
  */
 import { type ChildProcess, fork } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import type { Store } from '../db/store.js';
 import { type Clock, systemClock } from '../utils/clock.js';
 import { QueuectlError } from '../utils/errors.js';
 import { currentIdentity } from '../utils/processIdentity.js';
+import { randomHex } from '../utils/random.js';
 import { QueueManager } from './queueManager.js';
 import { recoverLost } from './recovery.js';
 import type { JobEvent } from './worker.js';
@@ -49,10 +49,10 @@ export interface SupervisorOptions {
 }
 
 /** The program of the processes forked here; in the source it is TypeScript, in the package a bundle beside this one. */
-const WORKER_MAIN = new URL(import.meta.url.endsWith('.ts') ? './workerMain.ts' : './workerMain.js', import.meta.url);
+const WORKER_MAIN = new URL(import.meta.url.endsWith('.ts') ? './workerMain.ts' : './workerMain.cjs', import.meta.url);
 
 export function newProcessId(): string {
-  return `${process.pid}-${randomBytes(4).toString('hex')}`;
+  return `${process.pid}-${randomHex(8)}`;
 }
 
 /** Forks the program that `workerMain.ts` is, out of reach of the terminal's signals. */

@@ -15,6 +15,7 @@ const tell = (message: WorkerMessage | SupervisorMessage) => {
 };
 
 async function runWorker({ dataDir, supervisorId, concurrency, reports }: WorkerTask): Promise<void> {
+  process.env.QUEUECTL_DATA_DIR = dataDir; // so that a job can enqueue another one
   const store = openFileStore(dataDir, { keepsFresh: true });
   const id = newProcessId();
   const processor = new JobProcessor();
@@ -62,6 +63,7 @@ async function runSupervisor({ dataDir, count, concurrency }: SupervisorTask): P
     concurrency,
     reportsJobs: false,
     onEvent: (event) => {
+      if (event.kind === 'worker started') log(`worker ${event.pid} started`);
       if (event.kind === 'worker ended') log(`worker ${event.pid} ended: ${event.how}`);
     },
   });
@@ -73,13 +75,16 @@ async function runSupervisor({ dataDir, count, concurrency }: SupervisorTask): P
   if (failure !== undefined) log(failure.message);
 }
 
-const [role, task = '{}'] = process.argv.slice(2);
-try {
-  await (role === 'supervisor' ? runSupervisor(JSON.parse(task)) : runWorker(JSON.parse(task)));
-} catch (error) {
-  const text = error instanceof QueuectlError ? error.fact : String(error instanceof Error ? error.stack : error);
-  tell({ kind: 'failed', error: text });
-  log(text);
-  process.exitCode = 1;
+async function main([role, task = '{}']: string[]): Promise<void> {
+  try {
+    await (role === 'supervisor' ? runSupervisor(JSON.parse(task)) : runWorker(JSON.parse(task)));
+  } catch (error) {
+    const text = error instanceof QueuectlError ? error.fact : String(error instanceof Error ? error.stack : error);
+    tell({ kind: 'failed', error: text });
+    log(text);
+    process.exitCode = 1;
+  }
+  if (process.connected) process.disconnect();
 }
-if (process.connected) process.disconnect();
+
+main(process.argv.slice(2));

@@ -4,10 +4,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ProcessingJob, WorkerRecord } from '../db/schema.js';
 import type { Store } from '../db/store.js';
 import { errnoCode, QueuectlError, storageError } from '../utils/errors.js';
+import { makeDirectory } from '../utils/files.js';
 import { isAlive } from '../utils/processIdentity.js';
 import type { QueueManager } from './queueManager.js';
 import { recoverLost } from './recovery.js';
-import { forkProgram, Supervisor, type WorkerEvent } from './supervisor.js';
+import type { WorkerEvent } from './supervisor.js';
 
 /** What the supervisor process is told on its command line, as JSON. */
 export interface SupervisorTask {
@@ -55,6 +56,7 @@ export class WorkerManager {
     await this.queue.counts(); // a damaged store is told here, with its remedy
     const task: SupervisorTask = { dataDir: this.dataDir, count, concurrency };
     const log = this.openLog();
+    const { forkProgram } = await import('./supervisor.js'); // node:child_process takes its time to load
     const supervisor = forkProgram('supervisor', task, log);
     fs.closeSync(log);
     try {
@@ -79,7 +81,7 @@ export class WorkerManager {
 
   private openLog(): number {
     try {
-      fs.mkdirSync(`${this.dataDir}/workers`, { recursive: true, mode: 0o700 });
+      makeDirectory(`${this.dataDir}/workers`);
       return fs.openSync(this.logPath(), 'a', 0o600);
     } catch (error) {
       throw storageError(error, `write ${this.logPath()}`);
@@ -90,6 +92,7 @@ export class WorkerManager {
   async runForeground({ count, concurrency, onEvent }: Count & { onEvent(event: WorkerEvent): void }): Promise<void> {
     await this.queue.counts();
     const { store, dataDir } = this;
+    const { Supervisor } = await import('./supervisor.js');
     const supervisor = new Supervisor({ store, dataDir, count, concurrency, onEvent, reportsJobs: true });
     const ignoreSignals = supervisor.obeySignals();
     try {

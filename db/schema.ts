@@ -206,9 +206,9 @@ function findFault(value: unknown, rules: Record<string, Rule>): string | undefi
 export function findJobFault(value: unknown): string | undefined {
   const fault = findFault(value, JOB_RULES);
   if (fault !== undefined) return fault;
-  const { state, worker_id, processing_started_at } = value as Job; // findFault has checked every field
-  if (state === 'processing' && (worker_id === null || processing_started_at === null)) {
-    return 'a processing job needs "worker_id" and "processing_started_at"';
+  const { state, attempts, worker_id, processing_started_at } = value as Job; // findFault has checked every field
+  if (state === 'processing' && (worker_id === null || processing_started_at === null || attempts === 0)) {
+    return 'a processing job needs "worker_id", "processing_started_at" and an attempt in "attempts"';
   }
   if (state !== 'processing' && worker_id !== null) return `"worker_id" must be null in a ${state} job`;
   return undefined;

@@ -10,7 +10,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-const QUEUECTL = fileURLToPath(new URL('../dist/queuectl.js', import.meta.url));
+const QUEUECTL = fileURLToPath(new URL('../dist/queuectl.cjs', import.meta.url));
 const DEADLINE_MS = 15_000;
 
 type Counts = Record<'activeWorkers' | 'pending' | 'processing' | 'completed' | 'failed' | 'dead', number>;

@@ -1,7 +1,7 @@
 /** Reading and replacing whole files so that nobody ever sees half of one. */
-import { createHash } from 'node:crypto';
+import { isUtf8 } from 'node:buffer';
 import fs from 'node:fs';
-import writeFileAtomic from 'write-file-atomic';
+import { dirname } from 'node:path';
 import { errnoCode, QueuectlError, storageError } from './errors.js';
 
 /** Tells one version of a file from another: any replacement changes the inode, any edit the size or the time. */
@@ -49,40 +49,35 @@ export function readWhole(path: string): { content: Buffer; identity: FileIdenti
   }
 }
 
-let tempFilesMade = 0;
-const TEMP_FILE = /\.\d+-\d+\.tmp(\.\d+)?$/;
-
-/**
- * Writes what is to replace a file, beside it, on disk with mode 0600. `rename` then puts it into place.
- *
- * write-file-atomic does not notice a short write: on a full disk version 7.0.1 keeps a truncated file and reports
- * success. Hence the check of the length.
- *
- * @returns the temporary file's path and identity; a rename keeps the identity
- */
-export function writeTemp(path: string, content: Buffer): { path: string; identity: FileIdentity } {
-  tempFilesMade += 1;
-  const temp = `${path}.${process.pid}-${tempFilesMade}.tmp`;
-  try {
-    writeFileAtomic.sync(temp, content, { mode: 0o600 });
-  } catch (error) {
-    removeFile(temp);
-    throw storageError(error, `write ${path}`);
-  }
-  const identity = identityOf(temp);
-  if (identity?.size === content.length) return { path: temp, identity };
-  removeFile(temp);
-  throw noSpace(path);
-}
-
 /** The error for a write that the system cut short. */
 export const noSpace = (path: string): QueuectlError =>
   new QueuectlError('STORAGE', `cannot write ${path}: no space left on device`, 'Make room and try again.');
+
+const TEMP_FILE = /\.\d+-\d+\.tmp(\.\d+)?$/;
 
 /** Removes what interrupted replacements left in a directory. */
 export function removeTempFiles(directory: string): void {
   for (const name of fs.readdirSync(directory)) {
     if (TEMP_FILE.test(name)) removeFile(`${directory}/${name}`);
+  }
+}
+
+/**
+ * Makes a directory and those above it, all with mode 0700; does nothing when it is there.
+ *
+ * Not by `recursive: true`: where a directory can't have children (as below /proc) Node 20 tries that for ever.
+ */
+export function makeDirectory(path: string): void {
+  try {
+    fs.mkdirSync(path, { mode: 0o700 });
+    syncDirectory(dirname(path)); // or a power cut would take it and all that is in it
+  } catch (error) {
+    const code = errnoCode(error);
+    if (code === 'EEXIST' && fs.statSync(path).isDirectory()) return;
+    const parent = dirname(path);
+    if (code !== 'ENOENT' || parent === path || fs.existsSync(parent)) throw error;
+    makeDirectory(parent);
+    makeDirectory(path);
   }
 }
 
@@ -101,7 +96,9 @@ export function syncDirectory(directory: string): void {
   }
 }
 
-export const sha256 = (content: Buffer): string => createHash('sha256').update(content).digest('hex');
+/** In hexadecimal digits. node:crypto is loaded late: it takes several milliseconds, and many a command hashes nothing. */
+export const sha256 = (content: Buffer | string): string =>
+  process.getBuiltinModule('node:crypto').createHash('sha256').update(content).digest('hex');
 
 /**
  * Parses a JSON file of the store.
@@ -109,6 +106,7 @@ export const sha256 = (content: Buffer): string => createHash('sha256').update(c
  * @throws QueuectlError DAMAGED, with the line and column of the first fault
  */
 export function parseJsonFile(path: string, content: Buffer): unknown {
+  if (!isUtf8(content)) throw damaged(path, 'it is not UTF-8');
   const text = content.toString('utf8');
   try {
     return JSON.parse(text);

@@ -3,7 +3,6 @@
  *
  * All of it is synchronous. On Linux a look costs some 10 µs (/proc); elsewhere it runs `ps`, some milliseconds.
  */
-import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { errnoCode } from './errors.js';
 
@@ -92,6 +91,7 @@ function bootId(): string {
 /** What a program prints, trimmed; the same in every locale and time zone. */
 function outputOf(program: string, args: string[]): string {
   const env = { ...process.env, LC_ALL: 'C', TZ: 'UTC' };
+  const { spawnSync } = process.getBuiltinModule('node:child_process'); // loaded late: Linux never needs it
   const { error, stdout } = spawnSync(program, args, { encoding: 'latin1', env, stdio: ['ignore', 'pipe', 'ignore'] });
   if (error !== undefined) throw error;
   return stdout.trim();

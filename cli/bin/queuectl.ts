@@ -2,4 +2,4 @@
 import { fileURLToPath } from 'node:url';
 import { main } from '../index.js';
 
-await main(process.argv.slice(2), fileURLToPath(import.meta.url));
+main(process.argv.slice(2), fileURLToPath(import.meta.url));

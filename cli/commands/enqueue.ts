@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import type { Core } from '../../core/openQueue.js';
-import { checkJobInput, LATEST_TIME, MAX_RETRIES_LIMIT, quote } from '../../db/schema.js';
+import { checkJobInput, type JobInput, LATEST_TIME, MAX_RETRIES_LIMIT, quote } from '../../db/schema.js';
 import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
 import { duplicateId, type JobFlags, type JobLine, readJob, readJobLines } from '../helpers/jobText.js';
 import { readInteger, readSeconds } from '../helpers/numbers.js';
@@ -26,14 +25,15 @@ export const enqueue: Command = {
     const source = findSource(options.file, words);
     const flags = readJobFlags(options);
     if (source.kind === 'text') return enqueueOne(options, readJob(source.text, flags, process.cwd()));
-    if (flags.id !== undefined)
+    if (flags.id !== undefined) {
       throw usage('--id names one job, and there may be many lines', 'Put the ids in the lines.');
+    }
     const content = await readLines(source.path);
     await enqueueLines(options, readJobLines(content, flags, process.cwd()));
   },
 };
 
-async function enqueueOne({ dataDir, json }: Options, input: Parameters<Core['queue']['enqueue']>[0]): Promise<void> {
+async function enqueueOne({ dataDir, json }: Options, input: JobInput): Promise<void> {
   const job = await withCore(dataDir, ({ queue }) => queue.enqueue(input));
   printResult(json, `Job enqueued with ID: ${job.id}`, job);
 }

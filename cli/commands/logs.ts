@@ -24,10 +24,10 @@ export const logs: Command = {
       else if (process.stdout.isTTY) await showFile(file);
       else await pipeline(createReadStream(file), process.stdout, { end: false });
     } catch (error) {
-      const code = errnoCode(error);
-      if (code === 'EPIPE') return; // the reader has seen enough
-      if (code === 'ENOENT')
+      if (error instanceof Error && 'syscall' in error && error.syscall === 'write') return; // guardOutput sees to it
+      if (errnoCode(error) === 'ENOENT') {
         throw new QueuectlError('NOT_FOUND', `job ${quote(id)} has not been run yet`, 'Try later.');
+      }
       throw storageError(error, `read ${file}`);
     }
   },

@@ -1,3 +1,4 @@
+import type { WorkerEvent } from '../../core/workerManager.js';
 import { QueuectlError } from '../../utils/errors.js';
 import { readInteger } from '../helpers/numbers.js';
 import { print, printResult } from '../helpers/output.js';
@@ -26,7 +27,7 @@ export const workerStart: Command = {
     await withCore(dataDir, async ({ workers }) => {
       if (!json) print(`Starting ${count} worker ${count === 1 ? 'process' : 'processes'}...`);
       if (flags.foreground) {
-        const showEvent = (event: Parameters<typeof describeEvent>[0]) => print(describeEvent(event, new Date()));
+        const showEvent = (event: WorkerEvent) => print(describeEvent(event, new Date()));
         await workers.runForeground({ count, concurrency, onEvent: showEvent });
         return print('All workers stopped.');
       }

@@ -1,5 +1,6 @@
 /** Every flag there is, and what a command line says. */
-import yargs, { type Options } from 'yargs';
+import type { Options } from 'yargs';
+import { Parser } from 'yargs/helpers';
 import { LISTED_STATES } from '../../db/schema.js';
 import { QueuectlError } from '../../utils/errors.js';
 import { nearest } from './nearest.js';
@@ -30,12 +31,21 @@ export type Flags = {
 
 export const GLOBAL_FLAGS: readonly FlagName[] = ['data-dir', 'json', 'help', 'version'];
 
-/** How yargs reads: words stay as typed, and a flag has one name. */
-export const READING = {
-  'boolean-negation': false,
-  'camel-case-expansion': false,
-  'dot-notation': false,
-  'parse-positional-numbers': false,
+const namesOfType = (wanted: 'string' | 'boolean') =>
+  Object.entries(FLAGS).flatMap(([name, { type }]) => (type === wanted ? [name] : []));
+
+/** Words stay as typed, and a flag has one name. */
+const PARSER_OPTIONS = {
+  string: namesOfType('string'),
+  boolean: namesOfType('boolean'),
+  alias: { help: [FLAGS.help.alias] },
+  configuration: {
+    'boolean-negation': false,
+    'camel-case-expansion': false,
+    'dot-notation': false,
+    'parse-numbers': false,
+    'parse-positional-numbers': false,
+  },
 };
 
 export interface CommandLine {
@@ -49,23 +59,12 @@ export interface CommandLine {
 /**
  * Reads a command line. Whether its flags may be given is left to `checkFlags`.
  *
- * Commands are not made known to yargs: it would take `-` and a word `help` among the arguments for its own, and
- * lay out the help text at every call (10 ms).
+ * Only yargs' parser is used here. With its commands it would take `-` and a word `help` among the arguments for its
+ * own, and lay out the help text at every call (10 ms).
  */
 export function readCommandLine(args: readonly string[]): CommandLine {
-  const {
-    _: words,
-    $0: _program,
-    h: _help,
-    ...flags
-  } = yargs()
-    .parserConfiguration(READING)
-    .locale('en')
-    .help(false)
-    .version(false)
-    .fail(false)
-    .options(FLAGS)
-    .parseSync(args);
+  const { _: words, h: _help, ...rest } = Parser([...args], PARSER_OPTIONS);
+  const flags = rest as Flags; // of the types the parser was told; `checkFlags` sees to names and values
   const given = Object.entries(flags).flatMap(([flag, value]) => (value === undefined ? [] : [flag]));
   return { words: words.map(String), flags, given };
 }

@@ -54,9 +54,9 @@ export function reportError(error: unknown): 1 | 2 {
   return expected ? error.exitCode : 1;
 }
 
-/** Says what went wrong besides, when the command itself has done what it was told. */
-export function warn(error: QueuectlError): void {
-  printError(`warning: ${error.message}`);
+/** Says that a command has done what it was told, but could not bring the store's files up to date. */
+export function warnOutdated({ fact }: QueuectlError): void {
+  printError(`warning: the work is done and on disk, but ${fact}. The next command tries again.`);
 }
 
 function printError(message: string): void {

@@ -1,5 +1,5 @@
 import { type Core, openCore } from '../../core/openQueue.js';
-import { warn } from './output.js';
+import { warnOutdated } from './output.js';
 
 /**
  * Opens the store in a directory, does the work, and closes the store whatever happened.
@@ -17,6 +17,6 @@ export async function withCore<T>(dataDir: string, work: (core: Core) => Promise
     throw error;
   }
   const failure = await core.close();
-  if (failure !== undefined) warn(failure);
+  if (failure !== undefined) warnOutdated(failure);
   return result;
 }

@@ -11,7 +11,7 @@
 import fs from 'node:fs';
 import { type Clock, systemClock } from '../../utils/clock.js';
 import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
-import { identityOf, removeTempFiles, syncDirectory, writeTemp } from '../../utils/files.js';
+import { identityOf, makeDirectory, removeTempFiles } from '../../utils/files.js';
 import { type HeldLock, LockLostError, lock } from '../../utils/lock.js';
 import { Mutex } from '../../utils/mutex.js';
 import { isAlive } from '../../utils/processIdentity.js';
@@ -23,7 +23,6 @@ import { FileWorkerRepo } from '../repositories/workerRepo.js';
 import { DEFAULT_CONFIG } from '../schema.js';
 import type { Repositories, Store } from '../store.js';
 import { Draft } from './draft.js';
-import { fold } from './fold.js';
 import { logFileName } from './logFileName.js';
 import { type StorePaths, storePaths } from './paths.js';
 import { View } from './view.js';
@@ -31,6 +30,9 @@ import { View } from './view.js';
 /** The snapshot lags by at most this, or by so many times what a fold costs, whichever is longer. */
 const LAG_MS = 1000;
 const LAG_FOLDS = 10;
+
+/** Loaded when a file is to be written: `status` and `list` start sooner without it. */
+const foldModule = () => import('./fold.js');
 
 export interface FileStoreOptions {
   readonly clock?: Clock;
@@ -80,7 +82,10 @@ export class FileStore implements Store {
     return this.underLock(async (held) => {
       let view = this.refreshedView();
       if (view.mustFoldFirst) {
-        this.ensureConfigFile(held);
+        const { fold, replaceFile } = await foldModule();
+        // so that config.json can be read like the other files from the start
+        const { config } = this.paths;
+        if (identityOf(config) === null) replaceFile(config, configContent(DEFAULT_CONFIG), this.paths, held);
         fold(view, this.paths, held, this.clock());
         this.dropView(); // it had to parse the records, which this transaction may not need
         view = this.refreshedView();
@@ -91,7 +96,7 @@ export class FileStore implements Store {
       const commit = draft.commit();
       if (commit === 'void') throw new LockLostError();
       if (commit === 'done, view outdated') this.dropView();
-      else if (this.keepsFresh) this.foldIfDue(view, held);
+      else if (this.keepsFresh) await this.foldIfDue(view, held);
       return result;
     });
   }
@@ -99,12 +104,10 @@ export class FileStore implements Store {
   /** Runs a section under the lock, over again while it turns out to have lost the lock. */
   private underLock<T>(section: (held: HeldLock) => Promise<T>): Promise<T> {
     return this.turns.run(async () => {
-      this.makeDirectories();
       for (;;) {
         const held = await this.lock();
         try {
-          // The former holder may be stopped just before a rename: without its temporary file the rename fails.
-          if (held.takenOver) removeTempFiles(this.paths.dir);
+          removeTempFiles(this.paths.dir);
           return await section(held);
         } catch (error) {
           this.dropView(); // it may hold what was never committed
@@ -117,17 +120,24 @@ export class FileStore implements Store {
   }
 
   private async lock(): Promise<HeldLock> {
+    const { lock: path, dir } = this.paths;
     try {
-      return await lock(this.paths.lock);
+      try {
+        return await lock(path);
+      } catch (error) {
+        if (errnoCode(error) !== 'ENOENT') throw error;
+        this.makeDirectories(); // the first use of a store
+        return await lock(path);
+      }
     } catch (error) {
-      throw storageError(error, `lock ${this.paths.dir}`);
+      throw storageError(error, `lock ${dir}`);
     }
   }
 
   private makeDirectories(): void {
     const { dir, lockDir } = this.paths;
     try {
-      for (const path of [dir, lockDir]) fs.mkdirSync(path, { recursive: true, mode: 0o700 });
+      for (const path of [dir, lockDir]) makeDirectory(path);
     } catch (error) {
       throw storageError(error, `make ${dir}`);
     }
@@ -148,15 +158,16 @@ export class FileStore implements Store {
 
   /** Milliseconds until the next fold is due. */
   private foldDueIn(view: View, lagMs: number): number {
-    const header = view.journal?.header;
-    if (!header) return 0;
-    const age = this.clock() - header.folded_at;
+    if (view.journal === null) return 0;
+    const { folded_at, fold_ms } = view.journal.header;
+    const age = this.clock() - folded_at;
     if (age < 0) return 0; // the clock was set back
-    return Math.max(lagMs, LAG_FOLDS * header.fold_ms) - age;
+    return Math.max(lagMs, LAG_FOLDS * fold_ms) - age;
   }
 
-  private foldIfDue(view: View, held: HeldLock, lagMs = LAG_MS): void {
+  private async foldIfDue(view: View, held: HeldLock, lagMs = LAG_MS): Promise<void> {
     if (!view.needsFold || this.foldDueIn(view, lagMs) > 0) return;
+    const { fold } = await foldModule();
     try {
       fold(view, this.paths, held, this.clock());
       this.foldFailure = undefined;
@@ -186,7 +197,7 @@ export class FileStore implements Store {
 
   private foldNow(lagMs: number): Promise<void> {
     return this.underLock(async (held) => {
-      this.foldIfDue(this.refreshedView(), held, lagMs);
+      await this.foldIfDue(this.refreshedView(), held, lagMs);
     });
   }
 
@@ -197,31 +208,14 @@ export class FileStore implements Store {
 
   private replaceConfig(next: () => Buffer): Promise<void> {
     return this.underLock(async (held) => {
-      this.replaceFile(this.paths.config, next(), held);
+      const { replaceFile } = await foldModule();
+      replaceFile(this.paths.config, next(), this.paths, held);
     });
-  }
-
-  /** So that config.json can be read like the other files from the start. */
-  private ensureConfigFile(held: HeldLock): void {
-    const { config } = this.paths;
-    if (identityOf(config) === null) this.replaceFile(config, configContent(DEFAULT_CONFIG), held);
-  }
-
-  private replaceFile(path: string, content: Buffer, held: HeldLock): void {
-    const temp = writeTemp(path, content);
-    if (!held.isMine()) throw new LockLostError();
-    try {
-      fs.renameSync(temp.path, path);
-      syncDirectory(this.paths.dir);
-    } catch (error) {
-      if (errnoCode(error) === 'ENOENT') throw new LockLostError();
-      throw storageError(error, `replace ${path}`);
-    }
   }
 
   async logFile(jobId: string): Promise<string> {
     try {
-      fs.mkdirSync(this.paths.logs, { recursive: true, mode: 0o700 });
+      makeDirectory(this.paths.logs);
     } catch (error) {
       throw storageError(error, `make ${this.paths.logs}`);
     }
@@ -246,7 +240,9 @@ export class FileStore implements Store {
         this.foldFailure = undefined;
         await this.underLock(async (held) => {
           const view = this.refreshedView();
-          if (view.needsFold) fold(view, this.paths, held, this.clock());
+          if (!view.needsFold) return;
+          const { fold } = await foldModule();
+          fold(view, this.paths, held, this.clock());
         });
       }
     } catch (error) {

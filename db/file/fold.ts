@@ -7,15 +7,16 @@
  *   1. write queue, dlq and the next journal to temporary files
  *   2. seal the journal: its state is final, and a latecomer's line behind the seal is void
  *   3. the lock must still be ours; rename queue and dlq into place; the directory to disk
- *   4. rename the next journal into place
+ *   4. rename the next journal into place; the directory to disk
  *
- * Whoever finds a sealed journal starts at 1 and skips 2. Whoever takes the lock over removes all temporary files before
- * it reads anything: so a rename by a former holder, stopped between the check and the rename, fails.
+ * Whoever finds a sealed journal starts at 1 and skips 2. Whoever gets the lock removes all temporary files before it
+ * reads anything: so a rename by a former holder, stopped between the check and the rename, fails.
  */
 import fs from 'node:fs';
-import { errnoCode, storageError } from '../../utils/errors.js';
-import { identityOf, removeFile, removeTempFiles, sha256, syncDirectory, writeTemp } from '../../utils/files.js';
+import { storageError } from '../../utils/errors.js';
+import { identityOf, removeFile, sha256, syncDirectory } from '../../utils/files.js';
 import { type HeldLock, LockLostError } from '../../utils/lock.js';
+import { writeTemp } from '../../utils/tempFiles.js';
 import { Journal, type JournalHeader, type NamedFile } from './journal.js';
 import type { StorePaths } from './paths.js';
 import type { View } from './view.js';
@@ -24,14 +25,13 @@ import type { View } from './view.js';
 const HASHED_BYTES_MAX = 4_000_000;
 
 /**
- * Folds the journal of a view that is up to date, under the lock.
+ * Folds the journal of a view that is up to date, under the lock. The view finds the new one when it is refreshed.
  *
  * @throws LockLostError when the lock was taken over: the fold is left to the new holder
  * @throws QueuectlError STORAGE: nothing has changed, or a sealed journal is left for the next one to finish
  */
 export function fold(view: View, paths: StorePaths, held: HeldLock, now: number): void {
   const started = performance.now();
-  removeTempFiles(paths.dir);
   const temps: string[] = [];
   try {
     const fresh = identityOf(paths.dlq) === null || view.journal === null;
@@ -43,8 +43,8 @@ export function fold(view: View, paths: StorePaths, held: HeldLock, now: number)
       first: (view.journal?.nextSeq ?? 1) + (view.journal === null || view.journal.sealed ? 0 : 1),
       folded_at: now,
       fold_ms: Math.ceil(performance.now() - started),
-      queue: queue?.named ?? view.journal?.header?.queue ?? null,
-      dlq: dlq?.named ?? view.journal?.header?.dlq ?? null,
+      queue: queue?.named ?? view.journal?.header.queue ?? null,
+      dlq: dlq?.named ?? view.journal?.header.dlq ?? null,
     };
     const journal = writeTemp(paths.journal, Journal.firstLine(header));
     temps.push(journal.path);
@@ -54,14 +54,12 @@ export function fold(view: View, paths: StorePaths, held: HeldLock, now: number)
     if (dlq !== null) fs.renameSync(dlq.temp, paths.dlq);
     syncDirectory(paths.dir);
     fs.renameSync(journal.path, paths.journal);
+    syncDirectory(paths.dir); // or a power cut would take what is committed to it
   } catch (error) {
     for (const temp of temps) removeFile(temp);
-    if (errnoCode(error) === 'ENOENT') throw new LockLostError(); // our temporary files were removed
+    if (!held.isMine()) throw new LockLostError(); // the new holder has removed the temporary files
     throw storageError(error, `replace ${paths.queue}`);
   }
-  const journal = Journal.open(paths.journal);
-  if (journal === null) throw new LockLostError();
-  view.adopt(journal);
 }
 
 function prepare(path: string, content: Buffer, view: View, temps: string[]): { temp: string; named: NamedFile } {
@@ -69,4 +67,21 @@ function prepare(path: string, content: Buffer, view: View, temps: string[]): { 
   temps.push(temp);
   const hashed = view.isLoaded || content.length <= HASHED_BYTES_MAX;
   return { temp, named: { ...identity, sha256: hashed ? sha256(content) : null } };
+}
+
+/**
+ * Replaces a whole file of the store, under the lock.
+ *
+ * @throws LockLostError, QueuectlError STORAGE: the file is as it was
+ */
+export function replaceFile(path: string, content: Buffer, paths: StorePaths, held: HeldLock): void {
+  try {
+    const temp = writeTemp(path, content);
+    if (!held.isMine()) throw new LockLostError();
+    fs.renameSync(temp.path, path);
+    syncDirectory(paths.dir);
+  } catch (error) {
+    if (!held.isMine()) throw new LockLostError(); // the new holder has removed the temporary file
+    throw storageError(error, `replace ${path}`);
+  }
 }

@@ -9,10 +9,11 @@
  *
  * Assumes: an append of one `write` call lands in one piece (local file systems with O_APPEND do that).
  */
-import { randomBytes } from 'node:crypto';
+import { isUtf8 } from 'node:buffer';
 import fs from 'node:fs';
 import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
 import { damaged, type FileIdentity, noSpace } from '../../utils/files.js';
+import { randomHex } from '../../utils/random.js';
 import { type DeadJob, findDeadJobFault, findJobFault, type Job, quote } from '../schema.js';
 import type { Change } from './queueState.js';
 
@@ -56,16 +57,16 @@ export class Journal {
   private offset: number;
   /** The size of the file when it was read last: beyond `offset` if it ends torn. */
   private seen: number;
-  private readonly writer = randomBytes(4).toString('hex');
+  private readonly writer = randomHex(8);
 
   private constructor(
     readonly path: string,
     private readonly fd: number,
     readonly ino: string,
-    readonly header: JournalHeader | null,
+    readonly header: JournalHeader,
     headerBytes: number,
   ) {
-    this.nextSeq = header?.first ?? 1;
+    this.nextSeq = header.first;
     this.offset = headerBytes;
     this.seen = headerBytes;
   }
@@ -235,11 +236,10 @@ function readRange(fd: number, from: number, to: number): Buffer {
 
 const HEADER_MAX_BYTES = 4096;
 
-/** A journal whose header never reached the disk (a power cut) has no commits either: its header is null. */
-function readHeader(fd: number, path: string): { header: JournalHeader | null; bytes: number } {
+/** A journal is put into place with its header on disk, so one without it has been damaged since. */
+function readHeader(fd: number, path: string): { header: JournalHeader; bytes: number } {
   const start = readRange(fd, 0, Math.min(fs.fstatSync(fd).size, HEADER_MAX_BYTES));
   const end = start.indexOf(NEWLINE);
-  if (end === -1 && start.length < HEADER_MAX_BYTES) return { header: null, bytes: 0 };
   const header = parseObject(start.subarray(0, Math.max(end, 0)));
   if (header !== undefined && Number.isInteger(header.journal) && header.journal !== 1) {
     throw new QueuectlError(
@@ -267,6 +267,7 @@ const isHeader = (value: Members): value is Members & JournalHeader =>
   isNamedFile(value.dlq);
 
 function parseObject(bytes: Buffer): Members | undefined {
+  if (!isUtf8(bytes)) return undefined;
   try {
     const value: unknown = JSON.parse(bytes.toString('utf8'));
     return isObject(value) ? value : undefined;
@@ -287,6 +288,9 @@ const isLine = (value: Members): value is Members & Line =>
 
 /** @returns the change, or what is wrong with it */
 function changeOf({ queue, dlq }: Line): Change | string {
+  for (const list of [queue?.put, queue?.del, dlq?.put, dlq?.del]) {
+    if (list !== undefined && !Array.isArray(list)) return '"put" and "del" must be arrays';
+  }
   const jobs = new Map<string, Job | null>();
   const dead = new Map<string, DeadJob | null>();
   for (const job of queue?.put ?? []) {

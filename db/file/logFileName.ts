@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { sha256 } from '../../utils/files.js';
 
 const PLAIN = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$/;
 
@@ -7,5 +7,5 @@ const PLAIN = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$/;
  * `../../etc/passwd` stays in the directory and two ids never share a file.
  */
 export function logFileName(jobId: string): string {
-  return `${PLAIN.test(jobId) ? jobId : `~${createHash('sha256').update(jobId).digest('hex').slice(0, 32)}`}.log`;
+  return `${PLAIN.test(jobId) ? jobId : `~${sha256(jobId).slice(0, 32)}`}.log`;
 }

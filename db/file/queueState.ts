@@ -72,6 +72,7 @@ export class QueueState {
   }
 
   putDead(entry: DeadJob): void {
+    this.dead.delete(entry.id); // buried last stands last, also when a burial is replayed over a newer snapshot
     this.dead.set(entry.id, entry);
   }
 

@@ -28,10 +28,12 @@ interface BaseFile {
   readonly identity: FileIdentity | null;
 }
 
-/** Jobs added behind a base, as JSON, and the first change that added any. */
+/** Jobs added behind a base, the oldest first, as JSON. */
 interface Added {
-  readonly change: Change | null;
-  readonly lines: readonly string[];
+  readonly lines: string[];
+  /** When the first of them was created, and the last. */
+  readonly first: number | null;
+  readonly last: number;
 }
 
 /** What a snapshot file of no records holds. */
@@ -55,7 +57,7 @@ export class View {
   private changes: Change[] = [];
   private loaded: QueueState | undefined;
   /** The jobs this process has added behind the base, as JSON; null once anything else has changed. */
-  private added: Added | null = { change: null, lines: [] };
+  private added: Added | null = { lines: [], first: null, last: 0 };
   private bytesSearched = 0;
 
   private constructor(
@@ -114,7 +116,7 @@ export class View {
   private followJournal(old: Journal): boolean {
     const next = Journal.open(this.paths.journal);
     if (next === null) return false;
-    if (!old.sealed || next.header === null || next.header.first !== old.nextSeq) {
+    if (!old.sealed || next.header.first !== old.nextSeq) {
       next.close();
       return false;
     }
@@ -123,11 +125,11 @@ export class View {
   }
 
   /** Takes a journal that begins where this view stands, and the snapshot it names. */
-  adopt(journal: Journal): void {
+  private adopt(journal: Journal): void {
     this.journalNow?.close();
     this.journalNow = journal;
-    this.queueIdentity = journal.header?.queue ?? null;
-    this.dlqIdentity = journal.header?.dlq ?? null;
+    this.queueIdentity = journal.header.queue;
+    this.dlqIdentity = journal.header.dlq;
     this.queueChanged = false;
     this.dlqChanged = false;
     this.edited = false;
@@ -152,9 +154,9 @@ export class View {
     return this.journalNow !== null && (this.journalNow.commits > 0 || this.journalNow.sealed);
   }
 
-  /** Whether nothing may be committed before a fold: no journal yet, one without header, sealed, or a hand's edit. */
+  /** Whether nothing may be committed before a fold: no journal yet, a sealed one, or a hand's edit. */
   get mustFoldFirst(): boolean {
-    return this.journalNow === null || this.journalNow.header === null || this.journalNow.sealed || this.edited;
+    return this.journalNow === null || this.journalNow.sealed || this.edited;
   }
 
   private snapshotStands(): boolean {
@@ -174,14 +176,15 @@ export class View {
       [this.paths.dlq, base.dlq, header?.dlq ?? null],
     ] as const;
     for (const [path, found, named] of pairs) {
-      if (header !== null && isNamed(found, named)) continue;
+      if (header !== null && sameIdentity(found.identity, named)) continue;
+      this.queueChanged = true; // so that the next journal names the files that are there
+      this.dlqChanged = true;
+      this.added = null;
+      if (isCopy(found, named)) continue;
       if (journal !== null && journal.commits > 0 && !journal.sealed) {
         throw damaged(path, `it is not the file that ${this.paths.journal} continues`);
       }
       this.edited = journal?.sealed !== true;
-      this.queueChanged = true;
-      this.dlqChanged = true;
-      this.added = null;
     }
     if (this.edited) this.load();
   }
@@ -199,10 +202,14 @@ export class View {
     const { added } = this;
     this.note(change);
     if (this.loaded !== undefined || added === null) return;
-    this.added = {
-      change: added.change ?? change,
-      lines: added.lines.length === 0 ? lines : [...added.lines, ...lines],
-    };
+    let { first, last } = added;
+    for (const job of change.jobs.values()) {
+      if (job === null || job.created_at < last) return; // the clock was set back
+      first ??= job.created_at;
+      last = job.created_at;
+    }
+    for (const line of lines) added.lines.push(line);
+    this.added = { lines: added.lines, first, last };
   }
 
   /** Notes a commit of this process that `state` has in it already. */
@@ -264,8 +271,7 @@ export class View {
   /** queue.json as it was read plus the jobs added, where that is all that has happened. */
   private appendedQueue(): Buffer | undefined {
     const { added, base } = this;
-    const [first] = added?.change?.jobs.values() ?? [];
-    if (added === null || base === null || !first) return undefined;
+    if (base === null || added === null || added.first === null) return undefined;
     const { content, identity } = base.queue;
     if (identity === null || content.equals(Buffer.from(EMPTY_FILE))) {
       return Buffer.from(`[\n${added.lines.join(',\n')}${FILE_END}`);
@@ -274,7 +280,7 @@ export class View {
     if (!content.subarray(bodyEnd).equals(Buffer.from(FILE_END))) return undefined;
     const lastLine = content.subarray(content.lastIndexOf('\n', bodyEnd - 1) + 1, bodyEnd);
     const last: unknown = JSON.parse(lastLine.toString('utf8'));
-    if (!isJob(last) || last.created_at > first.created_at) return undefined;
+    if (!isJob(last) || last.created_at > added.first) return undefined;
     return Buffer.concat([content.subarray(0, bodyEnd), Buffer.from(`,\n${added.lines.join(',\n')}${FILE_END}`)]);
   }
 }
@@ -287,11 +293,9 @@ function readBase(path: string): BaseFile {
   return read ?? { content: Buffer.alloc(0), identity: null };
 }
 
-function isNamed(found: BaseFile, named: NamedFile | null): boolean {
-  if (sameIdentity(found.identity, named)) return true;
-  if (found.identity === null || named === null || found.identity.size !== named.size) return false;
-  return named.sha256 !== null && sha256(found.content) === named.sha256;
-}
+/** Whether the file is the one that was named, restored from a backup. */
+const isCopy = ({ content, identity }: BaseFile, named: NamedFile | null): boolean =>
+  identity?.size === named?.size && named?.sha256 === sha256(content);
 
 /** One record per line, so that grep, diff and jq all work. */
 function linesOf(records: readonly object[]): Buffer {

@@ -1,7 +1,7 @@
 /** Who works on the store: one small file a process, and one a running command's process group. */
 import fs from 'node:fs';
 import { errnoCode, storageError } from '../../utils/errors.js';
-import { damaged, parseJsonFile, readWhole, removeFile, writeTemp } from '../../utils/files.js';
+import { damaged, makeDirectory, parseJsonFile, readWhole, removeFile } from '../../utils/files.js';
 import type { WorkerRecord } from '../schema.js';
 import type { ProcessGroup, WorkerRepo } from '../store.js';
 
@@ -11,8 +11,9 @@ export class FileWorkerRepo implements WorkerRepo {
   constructor(private readonly directory: string) {}
 
   async register(record: WorkerRecord): Promise<void> {
+    const { writeTemp } = await import('../../utils/tempFiles.js'); // only workers register
     try {
-      fs.mkdirSync(this.directory, { recursive: true, mode: 0o700 });
+      makeDirectory(this.directory);
       const path = `${this.directory}/${record.id}.json`;
       fs.renameSync(writeTemp(path, Buffer.from(`${JSON.stringify(record)}\n`)).path, path);
     } catch (error) {

@@ -1,7 +1,7 @@
 /** What each command prints, to the letter, from the built program. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
@@ -199,26 +199,40 @@ test('worker-start --foreground shows the jobs and ends after Ctrl-C', async () 
 });
 
 test('a reader that has seen enough is no error', async () => {
-  const dataDir = tempStore();
-  await succeed(dataDir, ['enqueue', '-'], 'echo a long enough line to fill a pipe\n'.repeat(5000));
-  const child = spawn(process.execPath, [PROGRAM, 'list', '--data-dir', dataDir]);
-  const complaints = text(child.stderr);
-  const ended = new Promise((resolve) => child.on('close', resolve));
-  child.stdout.once('data', () => child.stdout.destroy());
-  assert.equal(await ended, 0);
-  assert.equal(await complaints, '');
+  const dataDir = await storeWithMuchOutput();
+  for (const args of [['list'], ['logs', 'big']]) {
+    const child = spawn(process.execPath, [PROGRAM, ...args, '--data-dir', dataDir]);
+    const complaints = text(child.stderr);
+    const ended = new Promise((resolve) => child.on('close', resolve));
+    child.stdout.once('data', () => child.stdout.destroy());
+    assert.equal(await ended, 0);
+    assert.equal(await complaints, '');
+  }
 });
 
-test('output that cannot be written is an error', { skip: !existsSync('/dev/full') }, () => {
+test('output that cannot be written is an error', { skip: !existsSync('/dev/full') }, async () => {
+  const dataDir = await storeWithMuchOutput();
   const full = openSync('/dev/full', 'w');
-  const { status, stderr } = spawnSync(process.execPath, [PROGRAM, '--help'], {
-    stdio: ['ignore', full, 'pipe'],
-    encoding: 'utf8',
-  });
+  for (const args of [['list'], ['logs', 'big'], ['--help']]) {
+    const { status, stderr } = spawnSync(process.execPath, [PROGRAM, ...args, '--data-dir', dataDir], {
+      stdio: ['ignore', full, 'pipe'],
+      encoding: 'utf8',
+    });
+    assert.equal(stderr, 'queuectl: cannot write to stdout: no space left on device. Make room and try again.\n');
+    assert.equal(status, 1);
+  }
   closeSync(full);
-  assert.equal(stderr, 'queuectl: cannot write to stdout: no space left on device. Make room and try again.\n');
-  assert.equal(status, 1);
 });
+
+/** A store with a job `big` whose command and log fill any pipe. */
+async function storeWithMuchOutput(): Promise<string> {
+  const dataDir = tempStore();
+  const filler = 'x'.repeat(500_000);
+  await succeed(dataDir, ['enqueue', '-'], `{"id":"big","command":"true"}\ntrue ${filler}\n`);
+  mkdirSync(join(dataDir, 'logs'));
+  writeFileSync(join(dataDir, 'logs', 'big.log'), filler);
+  return dataDir;
+}
 
 test('help is found everywhere', async () => {
   const dataDir = tempStore();

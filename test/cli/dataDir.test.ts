@@ -8,7 +8,7 @@ import { tempStore } from '../helpers/tempStore.js';
 
 test('the flag comes before the variable, and both before everything else', () => {
   const root = makeClone();
-  const program = join(root, 'dist', 'queuectl.js');
+  const program = join(root, 'dist', 'queuectl.cjs');
   const env = { QUEUECTL_DATA_DIR: '/env', XDG_STATE_HOME: '/xdg' };
   assert.equal(findDataDir('/flag', env, program), '/flag');
   assert.equal(findDataDir('here', env, program), resolve('here'));
@@ -19,22 +19,22 @@ test('the flag comes before the variable, and both before everything else', () =
 test('a clone keeps its queue in db/data', () => {
   const root = makeClone();
   const env = { XDG_STATE_HOME: '/xdg' };
-  for (const program of ['dist/queuectl.js', 'cli/bin/queuectl.ts']) {
+  for (const program of ['dist/queuectl.cjs', 'cli/bin/queuectl.ts']) {
     assert.equal(findDataDir(undefined, env, join(root, program)), join(root, 'db', 'data'), program);
   }
   for (const elsewhere of [
-    'queuectl.js',
-    'tools/queuectl.js',
-    'tools/bin/queuectl.js',
-    'dist/cli/bin/queuectl.js',
-    'node_modules/q/dist/queuectl.js',
+    'queuectl.cjs',
+    'tools/queuectl.cjs',
+    'tools/bin/queuectl.cjs',
+    'dist/cli/bin/queuectl.cjs',
+    'node_modules/q/dist/queuectl.cjs',
   ]) {
     assert.equal(findDataDir(undefined, env, join(root, elsewhere)), '/xdg/queuectl', elsewhere);
   }
 });
 
 test('an installed package uses the state directory of the user', () => {
-  const program = join(tempStore(), 'dist', 'queuectl.js');
+  const program = join(tempStore(), 'dist', 'queuectl.cjs');
   const atHome = join(homedir(), '.local', 'state', 'queuectl');
   assert.equal(findDataDir(undefined, { XDG_STATE_HOME: '/xdg' }, program), '/xdg/queuectl');
   assert.equal(findDataDir(undefined, {}, program), atHome);

@@ -25,6 +25,7 @@ export type Step =
   | Verb
   | { readonly verb: 'transaction'; readonly verbs: readonly Verb[] }
   | { readonly verb: 'configure'; readonly key: ConfigKey; readonly value: number }
+  | { readonly verb: 'list' }
   | { readonly verb: 'idle' }
   | { readonly verb: 'close' };
 
@@ -39,6 +40,8 @@ export async function perform(store: FileStore, step: Step): Promise<unknown> {
       });
     case 'configure':
       return store.config.setConfig(step.key, step.value);
+    case 'list':
+      return store.jobs.listJobs();
     case 'idle':
       return store.idle();
     case 'close':

@@ -14,12 +14,19 @@ export interface Order {
   readonly now: number;
   readonly keepsFresh?: boolean;
   readonly steps: readonly Step[];
-  /**
-   * Ahead of the call with this number, from 0, or of the first with this name on this file. A process that is to be
-   * killed dies in the middle of a write, and only calls that matter to those who come after it count.
-   */
-  readonly halt?: { readonly how: 'kill' | 'wait'; readonly at: number | readonly [name: string, file: string] };
+  readonly halt?: Halt;
+  /** Where it waits once more, after the first halt. */
+  readonly thenHalt?: Halt;
   readonly reportContents?: boolean;
+}
+
+/**
+ * Ahead of the call with this number, from 0, or of the next with this name on this file. A process that is to be killed
+ * dies in the middle of a write, and only calls that matter to those who come after it count.
+ */
+export interface Halt {
+  readonly how: 'kill' | 'wait';
+  readonly at: number | readonly [name: string, file: string];
 }
 
 export type Report =
@@ -29,7 +36,7 @@ export type Report =
   | { readonly done: true; readonly calls: number };
 
 const HOUR_MS = 3_600_000;
-const FATAL_CALLS = ['writeSync', 'renameSync', 'rmdirSync'];
+const FATAL_CALLS = ['writeSync', 'renameSync', 'unlinkSync'];
 const { readSync, writeSync } = fs;
 
 const report = (line: Report) => writeSync(1, `${JSON.stringify(line)}\n`);
@@ -44,7 +51,7 @@ function readLine(): string {
   return '';
 }
 
-function halted(halt: NonNullable<Order['halt']>, call: FsCall): void {
+function halted(halt: Halt, call: FsCall): void {
   if (halt.how === 'wait') {
     report({ waitsAt: `${call.name} ${String(call.args[call.name === 'renameSync' ? 1 : 0])}` });
     readLine();
@@ -57,17 +64,19 @@ function halted(halt: NonNullable<Order['halt']>, call: FsCall): void {
   process.kill(process.pid, 'SIGKILL');
 }
 
-async function carryOut({ dir, now, keepsFresh = false, steps, halt, reportContents = false }: Order): Promise<void> {
+async function carryOut(order: Order): Promise<void> {
+  const { dir, now, keepsFresh = false, steps, halt, thenHalt, reportContents = false } = order;
+  const halts = [halt, thenHalt].filter((one) => one !== undefined);
   let calls = 0;
-  let haltIsDue = halt !== undefined;
   const end = onFsCall((call) => {
-    if (halt !== undefined && (halt.how === 'wait' || FATAL_CALLS.includes(call.name))) {
+    const next = halts[0];
+    if (next !== undefined && (next.how === 'wait' || FATAL_CALLS.includes(call.name))) {
       const isIt =
-        typeof halt.at === 'number' ? calls === halt.at : call.name === halt.at[0] && names(call, halt.at[1]);
+        typeof next.at === 'number' ? calls === next.at : call.name === next.at[0] && names(call, next.at[1]);
       calls += 1;
-      if (isIt && haltIsDue) {
-        haltIsDue = false;
-        halted(halt, call);
+      if (isIt) {
+        halts.shift();
+        halted(next, call);
       }
     }
     return /^f(data)?syncSync$/.test(call.name) ? { result: undefined } : undefined; // no power is cut here

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { errnoCode } from '../../utils/errors.js';
 
-export const PROGRAM = join(import.meta.dirname, '..', '..', 'dist', 'queuectl.js');
+export const PROGRAM = join(import.meta.dirname, '..', '..', 'dist', 'queuectl.cjs');
 
 export interface RunOptions {
   readonly dataDir: string;

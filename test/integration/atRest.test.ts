@@ -42,21 +42,21 @@ describe('at rest', { concurrency: 3 }, () => {
     assert.deepEqual(JSON.parse(await store.ok('list')), store.queue());
   });
 
-  for (const [how, stop] of [
-    ['worker-stop', ['worker-stop']],
-    ['worker-stop --now', ['worker-stop', '--now']],
+  for (const [stop, seconds, end] of [
+    [['worker-stop'], 0.5, 'completed'],
+    [['worker-stop', '--now'], 60, 'pending'],
   ] as const) {
-    storeTest(`once ${how} has returned`, async (store) => {
+    storeTest(`once ${stop.join(' ')} has returned`, async (store) => {
       await store.enqueue({ id: 'a', command: 'true' }, { id: 'b', command: 'false', max_retries: 0 });
       await store.startWorkers('--count', '2');
       await waitFor(() => store.dead().length === 1 && store.job('a').state === 'completed');
-      await store.enqueue({ id: 'c', command: ': > begun; sleep 0.5' });
+      await store.enqueue({ id: 'c', command: `: > begun; sleep ${seconds}` });
       await waitFor(() => store.has('begun'));
       await store.ok(...stop);
       await store.assertNothingLeft();
       assert.deepEqual(JSON.parse(await store.ok('list')), store.queue());
       assert.deepEqual(JSON.parse(await store.ok('dlq-list')), store.dead());
-      assert.equal(store.job('c').state, how === 'worker-stop' ? 'completed' : 'pending');
+      assert.equal(store.job('c').state, end);
     });
   }
 

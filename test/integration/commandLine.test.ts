@@ -89,5 +89,5 @@ describe('command line', { concurrency: 2 }, () => {
 function install(place: string): string {
   mkdirSync(place);
   cpSync(dirname(PROGRAM), join(place, 'dist'), { recursive: true });
-  return join(place, 'dist', 'queuectl.js');
+  return join(place, 'dist', 'queuectl.cjs');
 }

@@ -12,7 +12,7 @@ const numbers = (count: number) => Array.from({ length: count }, (_, at) => Stri
 describe('concurrency', { concurrency: 2 }, () => {
   storeTest('one worker with four slots runs four jobs at once and never more', async (store) => {
     const ids = numbers(10);
-    await store.enqueue(...ids.map((id) => ({ id, command: `: > begin.${id}; sleep 0.4; : > end.${id}` })));
+    await store.enqueue(...ids.map((id) => ({ id, command: `: > begin.${id}; sleep 0.3; : > end.${id}` })));
     await store.startWorkers('--concurrency', '4');
     await waitFor(() => ids.every((id) => store.has(`end.${id}`)));
     await store.ok('worker-stop');

@@ -99,10 +99,12 @@ describe('first steps', { concurrency: 4 }, () => {
     assert.equal(store.job('a').max_retries, 5);
   });
 
-  storeTest('worker-stop waits for the job that runs', async (store) => {
-    await store.ok('enqueue', '{"id":"slow","command":": > begun; sleep 1; : > finished"}');
+  storeTest('status counts the job that runs, and worker-stop waits for it', async (store) => {
+    await store.ok('enqueue', '{"id":"slow","command":": > begun; sleep 2; : > finished"}');
     await store.startWorkers('--count', '2');
     await waitFor(() => store.has('begun'));
+    const expected = { activeWorkers: 2, pending: 0, processing: 1, completed: 0, failed: 0, dead: 0 };
+    assert.deepEqual(await store.counts(), expected);
     assert.equal(await store.ok('worker-stop'), 'Stopping all workers...\nAll workers stopped.\n');
     assert.equal(store.has('finished'), true);
     const { state, attempts } = store.job('slow');

@@ -13,7 +13,7 @@ const workerPids = (store: TestStore) => store.records('worker').map(({ pid }) =
 
 /** Waits until the command of a job runs. @returns its processes: the shell and two sleeps */
 async function longCommand(store: TestStore): Promise<number[]> {
-  await waitFor(() => store.commands().filter(({ text }) => text.startsWith('sleep 60')).length === 2);
+  await waitFor(() => store.commands().filter(({ commandLine }) => commandLine.startsWith('sleep 60')).length === 2);
   return store.commands().map(({ pid }) => pid);
 }
 

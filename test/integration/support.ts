@@ -175,13 +175,13 @@ export class TestStore {
 
   /** The processes that commands of jobs consist of. */
   commands(): Process[] {
-    return this.processes().filter(({ text }) => text.includes('QUEUECTL_JOB_ID='));
+    return this.processes().filter(({ environment }) => environment.includes('QUEUECTL_JOB_ID='));
   }
 
   async assertNothingLeft(): Promise<void> {
     // A fork server ends a moment after its worker.
     await waitFor(() => this.processes().length === 0, 2000).catch(() => {
-      assert.deepEqual(this.processes(), [], 'processes are left');
+      assert.fail(`processes are left: ${this.processes().map(({ pid, commandLine }) => `${pid} ${commandLine}`)}`);
     });
     assert.deepEqual(this.names('lock'), [], 'a lock is left');
     assert.deepEqual(
@@ -222,19 +222,26 @@ export function kill(pid: number): void {
 
 export interface Process {
   readonly pid: number;
-  /** Its command line and its environment. */
-  readonly text: string;
+  readonly commandLine: string;
+  /** `NAME=value` and so on, with spaces between them. */
+  readonly environment: string;
 }
 
 /** The living processes that have a text in their command line or their environment. */
 function processesNaming(text: string): Process[] {
   const all = process.platform === 'linux' ? listProc() : listWithPs();
-  return all.filter((found) => found.pid !== process.pid && found.text.includes(text));
+  return all.filter(
+    ({ pid, commandLine, environment }) => pid !== process.pid && `${commandLine} ${environment}`.includes(text),
+  );
 }
 
 function listProc(): Process[] {
   const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-  return pids.map((pid) => ({ pid: Number(pid), text: `${readProc(pid, 'cmdline')} ${readProc(pid, 'environ')}` }));
+  return pids.map((pid) => ({
+    pid: Number(pid),
+    commandLine: readProc(pid, 'cmdline'),
+    environment: readProc(pid, 'environ'),
+  }));
 }
 
 /** Empty for a process that has ended, is a zombie, or belongs to somebody else. */
@@ -249,5 +256,8 @@ function readProc(pid: string, file: string): string {
 
 function listWithPs(): Process[] {
   const output = execFileSync('ps', ['-axEww', '-o', 'pid=,command='], { encoding: 'utf8', maxBuffer: 1 << 26 });
-  return output.split('\n').map((line) => ({ pid: Number.parseInt(line, 10), text: line }));
+  return output.split('\n').map((line) => {
+    const [, pid = '', commandLine = '', environment = ''] = /^ *(\d+) (.*?)((?: [A-Z_]+=.*)?)$/.exec(line) ?? [];
+    return { pid: Number(pid), commandLine, environment };
+  });
 }

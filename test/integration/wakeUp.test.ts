@@ -41,13 +41,17 @@ if (process.platform === 'linux') {
     await store.ok('enqueue', 'true');
     await store.startWorkers('--count', '2');
     await waitFor(() => store.queue()[0]?.state === 'completed');
-    await delay(1000); // until the compiler's threads, too, have nothing left to do
     const processes = store.processes();
     assert.ok(processes.length >= 3);
     const used = () => processes.map(({ pid }) => processorTicks(pid));
-    const before = used();
-    await delay(3000); // the time over which it is measured
-    const ticks = used().map((now, at) => now - (before[at] ?? 0));
+    let ticks: number[] = [];
+    // At first the compiler's threads may have something left to do.
+    for (let tries = 0; tries < 3; tries++) {
+      const before = used();
+      await delay(3000); // the time over which it is measured
+      ticks = used().map((now, at) => now - (before[at] ?? 0));
+      if (Math.max(...ticks) <= 1) break;
+    }
     assert.ok(Math.max(...ticks) <= 1, `1/100 seconds used by each process: ${ticks}`);
     await store.ok('worker-stop');
   });

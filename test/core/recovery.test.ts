@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { after, describe, test } from 'node:test';
+import { QueueManager } from '../../core/queueManager.js';
+import { anyWorkerDied, recoverLost } from '../../core/recovery.js';
+import { openFileStore } from '../../db/index.js';
+import type { WorkerRecord } from '../../db/schema.js';
+import type { Store } from '../../db/store.js';
+import { groupExists } from '../../utils/processGroup.js';
+import { currentIdentity, startTimeOf } from '../../utils/processIdentity.js';
+import { T0 } from '../helpers/jobFactory.js';
+import { tempStore } from '../helpers/tempStore.js';
+import { waitFor } from '../helpers/waitFor.js';
+
+const LIVING: WorkerRecord = { ...currentIdentity(), id: 'w1', role: 'worker', started_at: T0, supervisor_id: 's1' };
+/** The pid belongs to somebody else by now. */
+const DEAD: WorkerRecord = { ...LIVING, id: 'w2', start_time: '1' };
+
+function openQueue() {
+  const clock = { now: T0 };
+  const store = openFileStore(tempStore());
+  return { queue: new QueueManager(store, () => clock.now), store, clock };
+}
+
+/** Enqueues a job and has a worker claim it. */
+async function claimed(queue: QueueManager, id: string, workerId: string): Promise<void> {
+  await queue.enqueue({ id, command: 'true', max_retries: 1 });
+  assert.equal((await queue.getNextJob(workerId))?.id, id);
+}
+
+/** Starts a command like a worker's: the leader of its own process group. */
+function startCommand(): { pid: number; child: ChildProcess } {
+  const child = spawn('/bin/sh', ['-c', 'sleep 60 & sleep 60'], { detached: true, stdio: 'ignore' });
+  const pid = child.pid ?? 0;
+  after(() => {
+    if (child.exitCode === null && child.signalCode === null) process.kill(-pid, 'SIGKILL');
+  });
+  return { pid, child };
+}
+
+function noteGroup(store: Store, workerId: string, pid: number, startTime = startTimeOf(pid) ?? ''): void {
+  writeFileSync(`${store.workers.groupNote(workerId)}.${pid}`, startTime);
+}
+
+const states = async (store: Store) =>
+  (await store.jobs.listJobs()).map(({ id, state, attempts, last_error }) => [id, state, attempts, last_error]);
+
+describe('recoverLost', () => {
+  test('takes back the jobs of workers that are dead or unknown, and of no other', async () => {
+    const { queue, store } = openQueue();
+    await store.workers.register(LIVING);
+    await store.workers.register(DEAD);
+    await claimed(queue, 'held', 'w1');
+    await claimed(queue, 'dropped', 'w2');
+    await claimed(queue, 'orphan', 'w3');
+    assert.equal(await anyWorkerDied(store), true);
+    assert.deepEqual(
+      (await recoverLost(store, queue)).map(({ id }) => id),
+      ['dropped', 'orphan'],
+    );
+    assert.deepEqual(await states(store), [
+      ['held', 'processing', 1, null],
+      ['dropped', 'failed', 1, 'its worker died'],
+      ['orphan', 'failed', 1, 'its worker died'],
+    ]);
+    assert.deepEqual(await store.workers.listRecords(), [LIVING]);
+    assert.equal(await anyWorkerDied(store), false);
+    assert.deepEqual(await recoverLost(store, queue), []);
+  });
+
+  test('buries a job whose attempts are used up', async () => {
+    const { queue, store, clock } = openQueue();
+    await claimed(queue, 'poison', 'w2');
+    await recoverLost(store, queue);
+    clock.now += 2000;
+    assert.equal((await queue.getNextJob('w3'))?.attempts, 2);
+    await recoverLost(store, queue);
+    assert.deepEqual(await queue.list(), []);
+    assert.deepEqual(
+      (await queue.listDLQ()).map(({ attempts, error }) => [attempts, error]),
+      [[2, 'its worker died']],
+    );
+  });
+
+  test('takes each job back once when several do it at the same time', async () => {
+    const { queue, store } = openQueue();
+    await store.workers.register(DEAD);
+    for (const id of ['a', 'b', 'c']) await claimed(queue, id, 'w2');
+    const recovered = (await Promise.all([1, 2, 3].map(() => recoverLost(store, queue)))).flat();
+    assert.deepEqual(recovered.map(({ id }) => id).sort(), ['a', 'b', 'c']);
+    assert.deepEqual(
+      (await states(store)).map(([, , attempts]) => attempts),
+      [1, 1, 1],
+    );
+  });
+
+  test('ends the whole command of a dead worker before its job is given back', async () => {
+    const { queue, store } = openQueue();
+    await store.workers.register(DEAD);
+    await claimed(queue, 'a', 'w2');
+    const { pid, child } = startCommand();
+    noteGroup(store, 'w2', pid);
+    const couldRunTwice: boolean[] = [];
+    const watching = new QueueManager(store, () => {
+      couldRunTwice.push(groupExists(pid));
+      return T0;
+    });
+    await recoverLost(store, watching);
+    assert.deepEqual(couldRunTwice, [false]);
+    await waitFor(() => child.signalCode !== null);
+    assert.deepEqual(await store.workers.listGroups('w2'), []);
+  });
+
+  for (const [who, record, startTime] of [
+    ['a later process with the same pid', DEAD, '1'],
+    ['a process of this boot, noted in another', { ...DEAD, boot_id: 'another' }, undefined],
+    ['the command of a living worker', LIVING, undefined],
+  ] as const) {
+    test(`leaves alone ${who}`, async () => {
+      const { queue, store } = openQueue();
+      await store.workers.register(record);
+      await claimed(queue, 'a', record.id);
+      const { pid, child } = startCommand();
+      noteGroup(store, record.id, pid, startTime);
+      await recoverLost(store, queue);
+      assert.equal(child.signalCode, null);
+      assert.equal(process.kill(-pid, 0), true);
+    });
+  }
+});

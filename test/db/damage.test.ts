@@ -1,0 +1,293 @@
+/** What is damaged stops the command with the file's name and the place, and is not touched; what a hand edited is taken. */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { FileStore } from '../../db/file/fileStore.js';
+import { currentIdentity } from '../../utils/processIdentity.js';
+import { deadJob, pendingJob, processingJob, T0 } from '../helpers/jobFactory.js';
+import { tempStore } from '../helpers/tempStore.js';
+import { contentsOf } from './steps.js';
+
+/** A store at rest with two jobs and two dead ones; or with three more commits in its journal, as a crash leaves it. */
+async function newStore({ atRest = true } = {}): Promise<string> {
+  const dir = tempStore();
+  const store = new FileStore(dir);
+  await store.transaction(async ({ jobs, dlq }) => {
+    for (const id of ['x', 'y']) {
+      await jobs.createJob(pendingJob({ id }));
+      const claimed = await jobs.claimNext('w', T0);
+      assert.ok(claimed !== undefined);
+      await dlq.moveToDLQ(claimed, 'exit code 1', T0);
+    }
+    for (const id of ['a', 'b']) await jobs.createJob(pendingJob({ id }));
+  });
+  await store.close();
+  if (!atRest) {
+    const crashed = new FileStore(dir);
+    for (const id of ['c', 'd', 'e']) await crashed.jobs.createJob(pendingJob({ id, created_at: T0 + 1 }));
+  }
+  return dir;
+}
+
+const FILES = ['queue.json', 'dlq.json', 'config.json', 'journal.ndjson'] as const;
+type File = (typeof FILES)[number];
+
+function filesOf(dir: string): Record<string, string | undefined> {
+  return Object.fromEntries(
+    FILES.map((file) => [file, fs.existsSync(join(dir, file)) ? fs.readFileSync(join(dir, file), 'utf8') : undefined]),
+  );
+}
+
+const array = (...records: unknown[]) => JSON.stringify(records);
+const job = pendingJob({ id: 'a' });
+
+type Damage = [what: string, file: File, content: string | ((whole: string) => string), fault: RegExp];
+const truncated: [what: string, content: string | ((whole: string) => string)][] = [
+  ['truncated', (whole) => whole.slice(0, -10)],
+  ['garbage', '\u0001\u0002 garbage'],
+  ['empty', ''],
+];
+const DAMAGES: Damage[] = [
+  ...(['queue.json', 'dlq.json', 'config.json'] as const).flatMap((file) =>
+    truncated.map(([what, content]): Damage => [what, file, content, /it is not JSON \(line \d+, column \d+\)$/]),
+  ),
+  ['no array', 'queue.json', '{}', /it is not a JSON array$/],
+  ['null', 'dlq.json', 'null', /it is not a JSON array$/],
+  ['an array', 'config.json', '[]', /it is not a JSON object$/],
+  ['an element that is no job', 'queue.json', array(job, 7), /element 2: not an object$/],
+  ['a job without a field', 'queue.json', array({ ...job, run_at: undefined }), /element 1: "run_at" is missing$/],
+  [
+    'a field of another type',
+    'queue.json',
+    array({ ...job, attempts: '1' }),
+    /element 1: "attempts" must be an integer/,
+  ],
+  ['an unknown state', 'queue.json', array({ ...job, state: 'dead' }), /element 1: "state" must be one of pending, /],
+  ['a held job without a worker', 'queue.json', array({ ...processingJob(), worker_id: null }), /needs "worker_id"/],
+  ['a waiting job with a worker', 'queue.json', array({ ...job, worker_id: 'w' }), /"worker_id" must be null/],
+  ['an id twice', 'queue.json', array(job, pendingJob({ id: 'b' }), job), /element 3: the id "a" occurs twice$/],
+  ['an id twice', 'dlq.json', array(deadJob({ id: 'x' }), deadJob({ id: 'x' })), /element 2: the id "x" occurs twice$/],
+  [
+    'a dead job without a field',
+    'dlq.json',
+    array({ ...deadJob(), error: null }),
+    /element 1: "error" must be a string$/,
+  ],
+  ['an id of the queue', 'dlq.json', array(deadJob({ id: 'b' })), /the id "b" is in the queue too$/],
+  ['a setting out of range', 'config.json', '{"max_retries":-1}', /"max_retries" must be an integer from 0 to 1000$/],
+  [
+    'a setting of another type',
+    'config.json',
+    '{"backoff_base":"2"}',
+    /"backoff_base" must be a number from 1 to 3600$/,
+  ],
+];
+
+describe('a file that cannot be trusted', () => {
+  for (const [what, file, content, fault] of DAMAGES) {
+    test(`${file}: ${what}`, async () => {
+      const dir = await newStore();
+      const path = join(dir, file);
+      fs.writeFileSync(path, typeof content === 'string' ? content : content(fs.readFileSync(path, 'utf8')));
+      await refused(dir, file, fault);
+    });
+  }
+
+  const journalDamages: [what: string, change: (whole: string) => string, fault: RegExp][] = [
+    ['empty', () => '', /its first line is no header$/],
+    ['garbage', () => 'garbage\n', /its first line is no header$/],
+    ['without its first line', (whole) => whole.replace(/^.*\n/, ''), /its first line is no header$/],
+    [
+      'without a line in the middle',
+      (whole) => whole.replace(/.*"id":"d".*\n/, ''),
+      /stands commit 5 where 4 should be$/,
+    ],
+    ['with a changed byte in the middle', (whole) => whole.replace('"d"', '"d'), /stands commit 5 where 4 should be$/],
+    ['with a job that is none', (whole) => whole.replace('"pending"', '"waiting"'), /"state" must be one of/],
+  ];
+  for (const [what, change, fault] of journalDamages) {
+    test(`journal.ndjson: ${what}`, async () => {
+      const dir = await newStore({ atRest: false });
+      const path = join(dir, 'journal.ndjson');
+      fs.writeFileSync(path, change(fs.readFileSync(path, 'utf8')));
+      await refused(dir, 'journal.ndjson', fault);
+    });
+  }
+
+  test('journal.ndjson: of a newer version', async () => {
+    const dir = await newStore({ atRest: false });
+    const path = join(dir, 'journal.ndjson');
+    fs.writeFileSync(path, fs.readFileSync(path, 'utf8').replace('"journal":1', '"journal":2'));
+    const fact = `${path} has version 2, and this queuectl reads version 1`;
+    await assert.rejects(new FileStore(dir).jobs.listJobs(), {
+      code: 'DAMAGED',
+      message: `${fact}. Use the newer queuectl that wrote it.`,
+    });
+  });
+
+  for (const file of ['queue.json', 'dlq.json'] as const) {
+    for (const [what, change] of [
+      ['edited', (path: string) => fs.writeFileSync(path, '[]\n')],
+      ['deleted', (path: string) => fs.rmSync(path)],
+    ] as const) {
+      test(`${file}: ${what} while the journal has commits`, async () => {
+        const dir = await newStore({ atRest: false });
+        change(join(dir, file));
+        await refused(dir, file, /it is not the file that .*\/journal\.ndjson continues$/);
+      });
+    }
+  }
+});
+
+/** Every way into the damaged file is refused, by a new handle and by one that was open before; nothing is changed. */
+async function refused(dir: string, file: File, fault: RegExp): Promise<void> {
+  const before = filesOf(dir);
+  const isDamaged = (error: unknown) => {
+    assert.ok(error instanceof Error && 'code' in error && 'fact' in error);
+    assert.equal(error.code, 'DAMAGED');
+    assert.ok(String(error.fact).startsWith(`${join(dir, file)} is damaged: `), error.message);
+    assert.match(String(error.fact), fault);
+    assert.match(error.message, /\. Nothing was changed; repair it or restore a backup\.$/);
+    return true;
+  };
+  const store = new FileStore(dir);
+  const ways =
+    file === 'config.json'
+      ? [() => store.config.getAllConfig(), () => store.config.setConfig('max_retries', 1)]
+      : [
+          () => store.jobs.listJobs(),
+          () => store.dlq.listDLQ(),
+          () => store.jobs.createJob(pendingJob({ id: 'new' })),
+          () => store.jobs.claimNext('w', T0),
+        ];
+  for (const way of ways) await assert.rejects(way(), isDamaged);
+  await store.close();
+  assert.deepEqual(filesOf(dir), before);
+  assert.deepEqual(
+    fs.readdirSync(dir).filter((name) => !FILES.some((known) => known === name)),
+    ['lock'],
+  );
+}
+
+describe('a file edited by hand at rest', () => {
+  const edits: [what: string, edit: (path: string) => void][] = [
+    ['pretty-printed', (path) => rewrite(path, (jobs) => JSON.stringify(jobs, null, 2))],
+    ['in one line, with a newline at its end', (path) => rewrite(path, (jobs) => `${JSON.stringify(jobs)}\n`)],
+    ['replaced by a copy', (path) => replace(path, (jobs) => JSON.stringify(jobs))],
+    ['only touched', (path) => fs.utimesSync(path, 1, 1)],
+  ];
+  for (const [what, edit] of edits) {
+    test(`${what}, it is taken and written anew with the next change`, async () => {
+      const dir = await newStore();
+      const path = join(dir, 'queue.json');
+      const open = new FileStore(dir);
+      const { jobs } = await contentsOf(open);
+      edit(path);
+      const edited = fs.readFileSync(path, 'utf8');
+      for (const handle of [open, new FileStore(dir)]) assert.deepEqual((await contentsOf(handle)).jobs, jobs);
+      assert.equal(fs.readFileSync(path, 'utf8'), edited);
+      const job = pendingJob({ id: 'new', created_at: T0 + 1 });
+      await open.jobs.createJob(job);
+      await open.close();
+      const lines = [...jobs, job].map((one) => JSON.stringify(one));
+      assert.equal(fs.readFileSync(path, 'utf8'), `[\n${lines.join(',\n')}\n]\n`);
+    });
+  }
+
+  test('a job that was added, removed or changed by hand is so for open handles too', async () => {
+    const dir = await newStore();
+    const open = new FileStore(dir);
+    assert.equal((await open.jobs.listJobs()).length, 2);
+    const changed = [pendingJob({ id: 'b', command: 'echo changed' }), pendingJob({ id: 'hand', priority: 9 })];
+    fs.writeFileSync(join(dir, 'queue.json'), JSON.stringify(changed));
+    assert.deepEqual(await open.jobs.listJobs(), changed);
+    assert.equal((await open.jobs.claimNext('w', T0))?.id, 'hand');
+    fs.writeFileSync(join(dir, 'config.json'), '{"max_retries":5}');
+    assert.equal(await open.config.getConfig('max_retries'), 5);
+    await open.close();
+    assert.deepEqual(
+      (await contentsOf(new FileStore(dir))).jobs.map(({ id }) => id),
+      ['b', 'hand'],
+    );
+  });
+
+  test('a file that was deleted is empty', async () => {
+    const dir = await newStore();
+    fs.rmSync(join(dir, 'dlq.json'));
+    const store = new FileStore(dir);
+    assert.deepEqual(await store.dlq.listDLQ(), []);
+    await store.jobs.createJob(pendingJob({ id: 'x' }));
+    await store.close();
+    assert.equal(fs.readFileSync(join(dir, 'dlq.json'), 'utf8'), '[]\n');
+  });
+
+  test('files without a journal are taken as they are', async () => {
+    const dir = await newStore();
+    const contents = await contentsOf(new FileStore(dir));
+    fs.rmSync(join(dir, 'journal.ndjson'));
+    const store = new FileStore(dir);
+    assert.deepEqual(await contentsOf(store), contents);
+    await store.jobs.createJob(pendingJob({ id: 'new', created_at: T0 + 9 }));
+    await store.close();
+    assert.equal((await contentsOf(new FileStore(dir))).jobs.length, contents.jobs.length + 1);
+  });
+});
+
+describe('a backup restored with `cp -a`', () => {
+  for (const atRest of [true, false]) {
+    test(`opens ${atRest ? 'at rest' : 'with commits in its journal'}, and costs no more than the original`, async () => {
+      const original = await newStore({ atRest });
+      const contents = await contentsOf(new FileStore(original));
+      const dir = join(tempStore(), 'restored');
+      fs.cpSync(original, dir, { recursive: true, preserveTimestamps: true });
+      const store = new FileStore(dir, { clock: () => T0 });
+      assert.deepEqual(await contentsOf(store), contents);
+      await store.jobs.createJob(pendingJob({ id: 'new', created_at: T0 + 9 }));
+      await store.close();
+      const again = new FileStore(dir, { clock: () => T0 });
+      const { jobs, dead } = await contentsOf(again);
+      assert.equal(jobs.length, contents.jobs.length + 1);
+      assert.deepEqual(dead, contents.dead);
+      await again.workers.register({
+        ...currentIdentity(),
+        id: 'w',
+        role: 'worker',
+        started_at: T0,
+        supervisor_id: null,
+      });
+      for (const n of [1, 2]) {
+        await again.jobs.createJob(pendingJob({ id: `new-${n}`, created_at: T0 + 9 }));
+        const opened = openedBy(() => again.jobs.claimNext('w', T0));
+        assert.deepEqual(await opened, []);
+      }
+      await again.close();
+    });
+  }
+});
+
+/** The JSON files that are opened while something is done. */
+async function openedBy(run: () => Promise<unknown>): Promise<string[]> {
+  const opened: string[] = [];
+  const { openSync } = fs;
+  fs.openSync = (path, ...rest) => {
+    if (/\.json$/.test(String(path))) opened.push(String(path));
+    return openSync(path, ...rest);
+  };
+  try {
+    await run();
+  } finally {
+    fs.openSync = openSync;
+  }
+  return opened;
+}
+
+function rewrite(path: string, write: (records: unknown) => string): void {
+  fs.writeFileSync(path, write(JSON.parse(fs.readFileSync(path, 'utf8'))));
+}
+
+function replace(path: string, write: (records: unknown) => string): void {
+  fs.copyFileSync(path, `${path}.edited`);
+  rewrite(`${path}.edited`, write);
+  fs.renameSync(`${path}.edited`, path);
+}

@@ -1,0 +1,281 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { FileStore, type FileStoreOptions } from '../../db/file/fileStore.js';
+import type { WorkerRecord } from '../../db/schema.js';
+import { currentIdentity } from '../../utils/processIdentity.js';
+import { pendingJob, T0 } from '../helpers/jobFactory.js';
+import { tempStore } from '../helpers/tempStore.js';
+import { waitFor } from '../helpers/waitFor.js';
+import { names, onFsCall } from './fsCalls.js';
+
+function open(t: TestContext, dir: string, options?: FileStoreOptions): FileStore {
+  const store = new FileStore(dir, options);
+  t.after(() => store.close());
+  return store;
+}
+
+const thisWorker = (): WorkerRecord => {
+  return { ...currentIdentity(), id: 'w', role: 'worker', started_at: T0, supervisor_id: null };
+};
+
+/** The ids in queue.json, as `jq` sees them. */
+const inSnapshot = (dir: string) =>
+  (JSON.parse(fs.readFileSync(join(dir, 'queue.json'), 'utf8')) as { id: string }[]).map(({ id }) => id);
+
+test('reading makes nothing; the first change makes the directory', async (t) => {
+  const dir = join(tempStore(), 'deep', 'store');
+  const store = open(t, dir);
+  assert.deepEqual(await store.jobs.listJobs(), []);
+  assert.deepEqual(await store.workers.listRecords(), []);
+  assert.equal(await store.config.getConfig('max_retries'), 3);
+  await store.idle();
+  assert.equal(await new FileStore(dir).close(), undefined);
+  assert.equal(fs.existsSync(join(dir, '..')), false);
+  await store.jobs.createJob(pendingJob());
+  assert.deepEqual(fs.readdirSync(dir).sort(), ['config.json', 'dlq.json', 'journal.ndjson', 'lock', 'queue.json']);
+});
+
+test('files are for the owner alone from the first moment, whatever the umask', async (t) => {
+  const umask = process.umask(0);
+  t.after(() => process.umask(umask));
+  const dir = join(tempStore(), 'deep', 'store');
+  const modes = new Set<string>();
+  const look = (path: string) => {
+    for (const entry of fs.readdirSync(path, { withFileTypes: true, recursive: true })) {
+      const mode = fs.statSync(join(entry.parentPath, entry.name)).mode & 0o777;
+      modes.add(`${entry.isDirectory() ? 'directory' : 'file'} ${mode.toString(8)}`);
+    }
+  };
+  let isLooking = false;
+  const end = onFsCall(() => {
+    if (!isLooking && fs.existsSync(join(dir, '..'))) {
+      isLooking = true;
+      look(join(dir, '..', '..'));
+      isLooking = false;
+    }
+    return undefined;
+  });
+  try {
+    const store = new FileStore(dir);
+    await store.jobs.createJob(pendingJob({ id: 'a' }));
+    await store.config.setConfig('max_retries', 1);
+    await store.workers.register(thisWorker());
+    await store.logFile('a');
+    await store.workers.unregister('w');
+    await store.close();
+  } finally {
+    end();
+  }
+  look(dir);
+  assert.deepEqual([...modes].sort(), ['directory 700', 'file 600']);
+});
+
+test('close leaves the files alone while a worker lives, and tidies up when the last one is gone', async (t) => {
+  const dir = tempStore();
+  const store = open(t, dir);
+  await store.jobs.createJob(pendingJob({ id: 'a' }));
+  await store.workers.register({ ...thisWorker(), id: 'dead', start_time: 'never' });
+  await store.workers.register(thisWorker());
+  assert.equal(await store.close(), undefined);
+  assert.deepEqual(inSnapshot(dir), []);
+
+  const next = open(t, dir);
+  await next.workers.unregister('w');
+  assert.equal(await next.close(), undefined);
+  assert.deepEqual(inSnapshot(dir), ['a']);
+  const size = fs.statSync(join(dir, 'journal.ndjson')).size;
+  assert.equal(await new FileStore(dir).close(), undefined);
+  assert.equal(fs.statSync(join(dir, 'journal.ndjson')).size, size);
+});
+
+test('who keeps the files fresh folds with a commit once the snapshot is a second old', async (t) => {
+  const dir = tempStore();
+  let now = T0;
+  const store = open(t, dir, { clock: () => now, keepsFresh: true });
+  const other = open(t, dir, { clock: () => now });
+  await store.jobs.createJob(pendingJob({ id: 'a' }));
+  now += 990;
+  await store.jobs.createJob(pendingJob({ id: 'b' }));
+  assert.deepEqual(inSnapshot(dir), []);
+  now += 10;
+  await other.jobs.createJob(pendingJob({ id: 'c' }));
+  assert.deepEqual(inSnapshot(dir), []);
+  await store.jobs.claimNext('w', T0);
+  assert.deepEqual(inSnapshot(dir), ['a', 'b', 'c']);
+});
+
+test('but not before ten times what a fold costs has passed, be it busy or idle', async (t) => {
+  const dir = tempStore();
+  let now = T0;
+  const store = open(t, dir, { clock: () => now, keepsFresh: true });
+  t.mock.method(performance, 'now', () => {
+    now += 100; // so that a fold takes that long
+    return now;
+  });
+  await store.jobs.createJob(pendingJob({ id: 'a' }));
+  t.mock.restoreAll();
+  const [header = ''] = fs.readFileSync(join(dir, 'journal.ndjson'), 'utf8').split('\n');
+  const { folded_at, fold_ms } = JSON.parse(header) as { folded_at: number; fold_ms: number };
+  assert.ok(fold_ms >= 100);
+  now = folded_at + 10 * fold_ms - 1;
+  await store.jobs.createJob(pendingJob({ id: 'b' }));
+  await store.idle();
+  assert.deepEqual(inSnapshot(dir), []);
+  now += 1;
+  await store.idle();
+  assert.deepEqual(inSnapshot(dir), ['a', 'b']);
+});
+
+test('who becomes idle folds without waiting for the second to pass', async (t) => {
+  const dir = tempStore();
+  let now = T0;
+  const store = open(t, dir, { clock: () => now });
+  await store.jobs.createJob(pendingJob({ id: 'a' }));
+  now += 900;
+  await store.idle();
+  assert.deepEqual(inSnapshot(dir), ['a']);
+});
+
+test('a clock that was set back does not keep the snapshot from being written', async (t) => {
+  const dir = tempStore();
+  let now = T0;
+  const store = open(t, dir, { clock: () => now, keepsFresh: true });
+  await store.jobs.createJob(pendingJob({ id: 'a' }));
+  now -= 86_400_000;
+  await store.jobs.createJob(pendingJob({ id: 'b' }));
+  assert.deepEqual(inSnapshot(dir), ['a', 'b']);
+});
+
+test('who keeps the files fresh does so without being asked again', async (t) => {
+  const dir = tempStore();
+  const store = open(t, dir, { keepsFresh: true });
+  const other = open(t, dir);
+  await other.workers.register(thisWorker());
+  await store.jobs.createJob(pendingJob({ id: 'a' }));
+  await other.jobs.createJob(pendingJob({ id: 'b' }));
+  await store.jobs.countJobs();
+  const started = performance.now();
+  await waitFor(() => inSnapshot(dir).length === 2);
+  assert.ok(performance.now() - started < 3000);
+});
+
+test('a fold that failed is tried again, and once it succeeds close has nothing to tell', async (t) => {
+  const dir = tempStore();
+  const store = open(t, dir, { keepsFresh: true });
+  await store.workers.register(thisWorker());
+  await store.jobs.createJob(pendingJob({ id: 'a' }));
+  await store.jobs.countJobs();
+  let failures = 0;
+  const end = onFsCall((call) => {
+    if (call.name !== 'renameSync' || !names(call, 'queue.json')) return undefined;
+    failures += 1;
+    throw Object.assign(new Error('EIO'), { code: 'EIO' });
+  });
+  try {
+    await waitFor(() => failures > 0);
+  } finally {
+    end();
+  }
+  assert.equal((await store.jobs.listJobs()).length, 1);
+  await waitFor(() => inSnapshot(dir).length === 1);
+  assert.equal(await store.close(), undefined);
+});
+
+test('a transaction whose lock is lost is begun again from the start, and counts once', async (t) => {
+  const dir = tempStore();
+  const [store, other] = [open(t, dir), open(t, dir)];
+  await store.jobs.createJob(pendingJob({ id: 'a' }));
+  let runs = 0;
+  const claimed = await store.transaction(async ({ jobs }) => {
+    runs += 1;
+    const job = await jobs.claimNext('slow', T0);
+    await jobs.createJob(pendingJob({ id: `added by run ${runs}` }));
+    if (runs === 1) {
+      fs.rmSync(join(dir, 'lock/store'));
+      await other.jobs.createJob(pendingJob({ id: 'urgent', priority: 1 }));
+    }
+    return job;
+  });
+  assert.equal(runs, 2);
+  assert.equal(claimed?.id, 'urgent');
+  for (const handle of [store, other, open(t, dir)]) {
+    const jobs = await handle.jobs.listJobs();
+    assert.deepEqual(jobs.map(({ id }) => id).sort(), ['a', 'added by run 2', 'urgent']);
+    assert.equal(jobs.find(({ id }) => id === 'a')?.attempts, 0);
+  }
+});
+
+test('a commit that was not acknowledged is not seen by the handle that made it', async (t) => {
+  const dir = tempStore();
+  const store = open(t, dir);
+  await store.jobs.createJob(pendingJob({ id: 'a' }));
+  await store.jobs.listJobs();
+  const end = onFsCall(({ name }) => {
+    if (name === 'writeSync') throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' });
+    return undefined;
+  });
+  try {
+    await assert.rejects(store.jobs.claimNext('w', T0), {
+      code: 'STORAGE',
+      message: `cannot write ${dir}/journal.ndjson: no space left on device. Make room and try again.`,
+    });
+  } finally {
+    end();
+  }
+  assert.equal((await store.jobs.getJob('a'))?.state, 'pending');
+  assert.equal((await store.jobs.claimNext('w', T0))?.attempts, 1);
+});
+
+test('each job has a log file of its own in the directory of logs', async (t) => {
+  const dir = tempStore();
+  const store = open(t, dir);
+  assert.equal(await store.logFile('job-1.a_b'), `${dir}/logs/job-1.a_b.log`);
+  const ids = [
+    '../../etc/passwd',
+    '..',
+    '.',
+    'a/b',
+    'a:b',
+    'ä',
+    `${'x'.repeat(100)}1`,
+    `${'x'.repeat(100)}2`,
+    '~',
+    'A',
+  ];
+  const files = await Promise.all(ids.map((id) => store.logFile(id)));
+  assert.equal(new Set(files).size, ids.length);
+  for (const file of files) assert.match(file.slice(dir.length), /^\/logs\/[\w~][\w.~-]*\.log$/);
+});
+
+const REFUSALS: [code: string, message: string][] = [
+  ['EACCES', 'permission denied. Check who owns it and its permissions, or choose another place with --data-dir.'],
+  ['EROFS', 'read-only file system. The file system is read-only; choose another place with --data-dir.'],
+];
+for (const [code, words] of REFUSALS) {
+  test(`a store that cannot be locked (${code}) can be read, and says what is wrong when it is to be changed`, async (t) => {
+    const dir = tempStore();
+    const store = open(t, dir);
+    await store.jobs.createJob(pendingJob({ id: 'a' }));
+    const end = onFsCall(({ name, args: [path, flags] }) => {
+      if (name === 'openSync' && flags !== 'r' && String(path).startsWith(dir))
+        throw Object.assign(new Error(code), { code });
+      return undefined;
+    });
+    try {
+      const reader = new FileStore(dir);
+      assert.equal((await reader.jobs.listJobs()).length, 1);
+      await assert.rejects(reader.jobs.createJob(pendingJob()), { code: 'STORAGE', message: new RegExp(`${words}$`) });
+    } finally {
+      end();
+    }
+  });
+}
+
+test('a data directory that is a file is named', async () => {
+  const dir = join(tempStore(), 'file');
+  fs.writeFileSync(dir, '');
+  const message = `cannot lock ${dir}: not a directory. Choose a directory with --data-dir.`;
+  await assert.rejects(new FileStore(dir).jobs.createJob(pendingJob()), { code: 'STORAGE', message });
+});

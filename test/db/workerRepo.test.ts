@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { FileWorkerRepo } from '../../db/repositories/workerRepo.js';
+import type { WorkerRecord } from '../../db/schema.js';
+import { T0 } from '../helpers/jobFactory.js';
+import { tempStore } from '../helpers/tempStore.js';
+import { onFsCall } from './fsCalls.js';
+
+const record = (id: string): WorkerRecord => {
+  return { id, role: 'worker', pid: 7, start_time: '1', boot_id: 'boot', started_at: T0, supervisor_id: 's1' };
+};
+
+function newRepo(): { repo: FileWorkerRepo; directory: string } {
+  const directory = join(tempStore(), 'workers');
+  return { repo: new FileWorkerRepo(directory), directory };
+}
+
+test('the groups of a worker are those noted for it and for no other, and go with it', async () => {
+  const { repo, directory } = newRepo();
+  assert.deepEqual(await repo.listGroups('w1'), []);
+  for (const id of ['w1', 'w10']) await repo.register(record(id));
+  const note = (workerId: string, pgid: string, content = '') =>
+    fs.writeFileSync(`${repo.groupNote(workerId)}.${pgid}`, content);
+  note('w1', '4711', '12345\n');
+  note('w1', '4712');
+  note('w10', '4713', '1');
+  note('w1', 'json.7-1.tmp', '{');
+  const byPgid = (a: { pgid: number }, b: { pgid: number }) => a.pgid - b.pgid;
+  assert.deepEqual((await repo.listGroups('w1')).sort(byPgid), [
+    { pgid: 4711, startTime: '12345' },
+    { pgid: 4712, startTime: '' },
+  ]);
+  assert.deepEqual((await repo.listRecords()).map(({ id }) => id).sort(), ['w1', 'w10']);
+  await repo.unregister('w1');
+  assert.deepEqual(await repo.listGroups('w1'), []);
+  assert.deepEqual(await repo.listGroups('w10'), [{ pgid: 4713, startTime: '1' }]);
+  assert.deepEqual(fs.readdirSync(directory).sort(), ['w1.json.7-1.tmp', 'w10.4713', 'w10.json']);
+});
+
+test('a record that goes while the directory is read is not listed', async () => {
+  const { repo, directory } = newRepo();
+  await repo.register(record('w1'));
+  const end = onFsCall(({ name }) => {
+    if (name === 'openSync') fs.rmSync(join(directory, 'w1.json'), { force: true });
+    return undefined;
+  });
+  try {
+    assert.deepEqual(await repo.listRecords(), []);
+  } finally {
+    end();
+  }
+});
+
+for (const content of ['', '{"id":"w1"', '[]', 'null', '{}', JSON.stringify({ ...record('w1'), pid: '7' })]) {
+  test(`a record that reads ${content || 'nothing'} is damaged`, async () => {
+    const { repo, directory } = newRepo();
+    await repo.register(record('w1'));
+    fs.writeFileSync(join(directory, 'w1.json'), content);
+    await assert.rejects(repo.listRecords(), { code: 'DAMAGED', fact: /\/workers\/w1\.json is damaged: it is no/ });
+  });
+}
+
+test('a record of a newer version is understood', async () => {
+  const { repo, directory } = newRepo();
+  await repo.register(record('w1'));
+  const newer = { ...record('w1'), colour: 'red' };
+  fs.writeFileSync(join(directory, 'w1.json'), JSON.stringify(newer));
+  assert.deepEqual(await repo.listRecords(), [newer]);
+});

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { LockLostError, lock } from '../../utils/lock.js';
+import { onFsCall } from '../db/fsCalls.js';
+import { tempStore } from '../helpers/tempStore.js';
+import { waitFor } from '../helpers/waitFor.js';
+
+const newPath = () => join(tempStore(), 'lock');
+
+test('one holder at a time: the next gets the lock when it is unlocked', async () => {
+  const path = newPath();
+  const first = await lock(path);
+  assert.ok(first.isMine());
+  assert.equal(fs.statSync(path).mode & 0o777, 0o600);
+  let isUnlocked = false;
+  let tries = 0;
+  const end = onFsCall(({ name }) => {
+    if (name === 'openSync') tries += 1;
+    return undefined;
+  });
+  const second = lock(path).then((held) => {
+    assert.ok(isUnlocked);
+    return held;
+  });
+  await waitFor(() => tries > 5);
+  end();
+  isUnlocked = true;
+  first.unlock();
+  const held = await second;
+  assert.ok(held.isMine());
+  held.unlock();
+  assert.equal(fs.existsSync(path), false);
+});
+
+test('a lock left by a process that died is taken over', async () => {
+  const path = newPath();
+  fs.writeFileSync(path, '');
+  fs.utimesSync(path, 0, 0);
+  const held = await lock(path);
+  assert.ok(held.isMine());
+  held.unlock();
+  assert.equal(fs.existsSync(path), false);
+});
+
+test('a holder whose lock was taken over knows, and leaves the new one alone', async () => {
+  const path = newPath();
+  const held = await lock(path);
+  held.renew();
+  assert.ok(held.isMine());
+  fs.unlinkSync(path);
+  assert.equal(held.isMine(), false);
+  fs.writeFileSync(path, '');
+  assert.equal(held.isMine(), false);
+  assert.throws(() => held.renew(), LockLostError);
+  held.unlock();
+  assert.ok(fs.existsSync(path));
+});
+
+test('a holder that was stopped while it got the lock does not trust it', async (t) => {
+  const path = newPath();
+  let now = Date.now();
+  const end = onFsCall(({ name }) => {
+    if (name === 'openSync') now += 10_000;
+    return undefined;
+  });
+  t.mock.method(Date, 'now', () => now);
+  try {
+    const held = await lock(path);
+    assert.equal(held.isMine(), false);
+    held.unlock();
+  } finally {
+    end();
+  }
+});
+
+test('a lock that vanishes while it is taken is tried for again', async () => {
+  const path = newPath();
+  let vanished = 0;
+  const end = onFsCall(({ name }) => {
+    if (name === 'utimesSync' && vanished++ === 0) fs.unlinkSync(path);
+    return undefined;
+  });
+  try {
+    const held = await lock(path);
+    assert.ok(held.isMine());
+    held.unlock();
+  } finally {
+    end();
+  }
+  assert.equal(vanished, 2);
+});
+
+test('it gives up after a minute', async (t) => {
+  const path = newPath();
+  fs.writeFileSync(path, '');
+  let now = 0;
+  t.mock.method(performance, 'now', () => {
+    now += 20_000;
+    return now;
+  });
+  await assert.rejects(lock(path), { code: 'BUSY', fact: 'the store has been locked for 60 seconds' });
+});
+
+test('a permanent error is not waited out', async () => {
+  const path = newPath();
+  await assert.rejects(lock(join(path, 'under', 'nothing')), { code: 'ENOENT' });
+  fs.writeFileSync(path, '');
+  await assert.rejects(lock(join(path, 'under a file')), { code: 'ENOTDIR' });
+});

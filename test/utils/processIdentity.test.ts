@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import {
+  currentIdentity,
+  isAlive,
+  lookUp,
+  lookUpWithPs,
+  type ProcessIdentity,
+  startTimeOf,
+} from '../../utils/processIdentity.js';
+import { tempStore } from '../helpers/tempStore.js';
+import { waitFor } from '../helpers/waitFor.js';
+
+const hasProc = process.platform === 'linux';
+
+function pidOf(child: ChildProcess): number {
+  assert.ok(child.pid !== undefined);
+  return child.pid;
+}
+
+test('a process knows itself', () => {
+  const self = currentIdentity();
+  assert.equal(self.pid, process.pid);
+  assert.match(self.start_time, /./);
+  assert.match(self.boot_id, /./);
+  assert.equal(startTimeOf(process.pid), self.start_time);
+  assert.equal(isAlive(self), true);
+});
+
+const others: [what: string, change: Partial<ProcessIdentity>][] = [
+  ['a later process with the same pid', { start_time: '1' }],
+  ['a process of another boot', { boot_id: 'another' }],
+  ['no process: pid 0', { pid: 0 }],
+  ['no process: a group', { pid: -process.pid }],
+  ['no process: half a pid', { pid: 1.5 }],
+];
+for (const [what, change] of others) {
+  test(`not alive: ${what}`, () => {
+    assert.equal(isAlive({ ...currentIdentity(), ...change }), false);
+  });
+}
+
+test('a process that has ended is not alive and has no start time', async () => {
+  const child = spawn('sleep', ['60']);
+  const pid = pidOf(child);
+  const start_time = startTimeOf(pid) ?? '';
+  const identity = { ...currentIdentity(), pid, start_time };
+  assert.equal(isAlive(identity), true);
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  assert.equal(isAlive(identity), false);
+  assert.equal(startTimeOf(pid), undefined);
+});
+
+test('a zombie is not alive', async (t) => {
+  // The shell starts a process that ends and becomes a program that never waits for it.
+  const parent = spawn('/bin/sh', ['-c', 'sleep 0 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  t.after(() => parent.kill('SIGKILL'));
+  const [line] = await once(parent.stdout, 'data');
+  const pid = Number(String(line));
+  await waitFor(() => lookUp(pid)?.isZombie);
+  assert.equal(isAlive({ ...currentIdentity(), pid, start_time: startTimeOf(pid) ?? '' }), false);
+  assert.equal(process.kill(pid, 0), true, 'the zombie is still there');
+});
+
+test('a name with spaces, parentheses and a newline does not confuse', { skip: !hasProc }, (t) => {
+  const program = join(tempStore(), ') R 7\n(x');
+  copyFileSync('/bin/sleep', program);
+  const child = spawn(program, ['60'], { detached: true });
+  t.after(() => child.kill('SIGKILL'));
+  const facts = lookUp(pidOf(child));
+  assert.equal(facts?.pgid, child.pid);
+  assert.equal(facts?.isZombie, false);
+  assert.ok(Number(facts?.startTime) >= Number(startTimeOf(process.pid)));
+});
+
+test("another user's process can be seen", () => {
+  assert.ok(startTimeOf(1) !== undefined);
+  assert.equal(isAlive({ ...currentIdentity(), pid: 1, start_time: startTimeOf(1) ?? '' }), true);
+});
+
+test('ps tells the same as /proc', { skip: spawnSync('ps').error !== undefined }, async (t) => {
+  const child = spawn('sleep', ['60'], { detached: true });
+  t.after(() => child.kill('SIGKILL'));
+  const facts = lookUpWithPs(pidOf(child));
+  assert.equal(facts?.pgid, child.pid);
+  assert.equal(facts?.isZombie, false);
+  assert.ok(Math.abs(Date.parse(`${facts?.startTime} UTC`) - Date.now()) < 60_000, facts?.startTime);
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  assert.equal(lookUpWithPs(pidOf(child)), undefined);
+});
