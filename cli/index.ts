@@ -56,16 +56,20 @@ async function run(args: readonly string[], programFile: string): Promise<void> 
   if (found === undefined && words.length > 0 && !flags.help) throw unknownCommand(words);
   checkFlags(args, commandLine, [...(found?.command.flags ?? []), ...GLOBAL_FLAGS], help);
   if (flags.version) return printResult(flags.json, packageJson.version, { version: packageJson.version });
+  const dataDir = findDataDir(flags['data-dir'], process.env, programFile);
   if (flags.help || found === undefined) {
     const { commandHelp, overview } = await import('./helpers/help.js'); // yargs, which takes its time to load
-    if (flags.help) return print(await (found ? commandHelp(found.command) : overview(groupOf(words[0]) ?? COMMANDS)));
-    process.stderr.write(`${await overview(COMMANDS)}\n`);
+    if (flags.help) {
+      const group = groupOf(words[0]) ?? COMMANDS;
+      return print(await (found ? commandHelp(found.command, dataDir) : overview(group, dataDir)));
+    }
+    process.stderr.write(`${await overview(COMMANDS, dataDir)}\n`);
     process.exitCode = 2;
     return;
   }
   const { command, rest } = found;
   checkWords(command, rest, help);
-  await command.run({ ...flags, dataDir: findDataDir(flags['data-dir'], process.env, programFile) }, ...rest);
+  await command.run({ ...flags, dataDir }, ...rest);
 }
 
 /** The command that the words begin with, as one word or as two, and the words after it. */

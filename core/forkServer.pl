@@ -1,35 +1,39 @@
 # Starts the commands of one worker, for core/forkServer.ts.
 #
 # stdin   requests: the length as 32 bits, big-endian, then that many bytes, which are fields with NUL between them:
-#         id, directory, log file, group note, number of variables, NAME=value ..., arguments of /bin/sh ...
+#         id, directory, log file, group note, number of variables, NAME=value ..., arguments of sh ...
 # stdout  "ready" once; then for each request
-#         "started ID PID SIZE"   its process group is noted and the command runs; SIZE: the log file's length before
-#         "failed ID STEP ERRNO"  the command did not run, even if it was told to have started
+#         "started ID PID SIZE"   its process group is noted, and the command runs; SIZE: the log file's length before
+#         "failed ID STEP ERRNO"  the command did not run, even if it was said to have started
 #         "ended ID STATUS"       STATUS as wait(2) gives it
 #
 # The end of stdin means that the worker is gone: every command's group is killed.
 #
-# An exit is learned of by a pidfd, which select can wait for. A SIGCHLD handler would be more portable, but the
-# signal may arrive just before select begins to wait, and then the exit goes unnoticed.
+# The exit of a command is learned of by a pidfd, which select can wait for. A handler of SIGCHLD would be more
+# portable, but the signal may arrive just before select begins to wait, and then the exit goes unnoticed.
+#
+# What a job costs here is page faults after the fork, in both processes: the less they touch, the better.
 use strict;
 use warnings;
 use Fcntl qw(O_APPEND O_CREAT O_TRUNC O_WRONLY);
 
-my $PIDFD_OPEN = 434;    # the number is the same on all architectures of Linux but alpha
-my $WNOHANG    = 1;
+# Since Linux 5.3 and 5.9; the numbers are the same on all architectures but alpha.
+my $PIDFD_OPEN  = 434;
+my $CLOSE_RANGE = 436;
+my $WNOHANG     = 1;
 
-$SIG{PIPE} = sub { };    # a handler, because exec resets it to the default, which 'IGNORE' would survive
+$SIG{PIPE} = sub { };    # a handler, because exec resets it to the default, and would keep 'IGNORE'
 
-# What is opened here is closed by exec; the commands get only 0, 1 and 2.
+# Files opened here are closed by exec; a command gets only 0, 1 and 2.
 open my $requests, '<&:raw', \*STDIN  or exit 1;
 open my $replies,  '>&:raw', \*STDOUT or exit 1;
 open STDIN,  '<', '/dev/null' or exit 1;
 open STDOUT, '>', '/dev/null' or exit 1;
-open_pidfd($$) or exit 1;
+close_fd(open_pidfd($$)) == 0 or exit 1;
 reply('ready');
 
 my %running;             # pid => [id, pidfd]
-my $watched = '';
+my $watched = '';        # bit n is set: select waits for file n
 vec($watched, fileno $requests, 1) = 1;
 my $received = '';
 
@@ -38,7 +42,8 @@ while (1) {
     next if select($ready, undef, undef, undef) < 0;
     while ((my $pid = waitpid -1, $WNOHANG) > 0) {
         my ($id, $pidfd) = @{ delete $running{$pid} };
-        vec($watched, fileno $pidfd, 1) = 0;
+        vec($watched, $pidfd, 1) = 0;
+        close_fd($pidfd);
         reply("ended $id $?");
     }
     next unless vec($ready, fileno $requests, 1);
@@ -53,41 +58,40 @@ while (1) {
 kill KILL => map { ($_, -$_) } keys %running;    # the pid too: it may not lead its group yet
 
 sub start {
-    my $id  = $_[0];
+    my ($id) = @_;
     my $pid = fork;
     return reply("failed $id fork " . ($! + 0)) unless defined $pid;
     run(@_) if $pid == 0;
     my $pidfd = open_pidfd($pid);
-    if (!$pidfd) {
+    if ($pidfd < 0) {
         my $errno = $! + 0;
         kill KILL => $pid, -$pid;
         waitpid $pid, 0;
         return reply("failed $id fork $errno");
     }
-    vec($watched, fileno $pidfd, 1) = 1;
+    vec($watched, $pidfd, 1) = 1;
     $running{$pid} = [$id, $pidfd];
 }
 
-# Becomes the command.
+# Becomes the command, or ends.
 sub run {
     my ($id, $directory, $log_file, $group_note, $variables, @args) = @_;
-    my $fail = sub { reply("failed $id $_[0] " . ($! + 0)); exit 1 };
     setpgrp 0, 0;
     close STDOUT;    # so that the next file opened becomes number 1
-    sysopen STDOUT, $log_file, O_WRONLY | O_APPEND | O_CREAT, 0600 or $fail->('log');
-    open STDERR, '>&', \*STDOUT or $fail->('log');
-    chdir $directory or $fail->('directory') if $directory ne '';
-    note("$group_note.$$") or $fail->('note') if $group_note ne '';
+    sysopen STDOUT, $log_file, O_WRONLY | O_APPEND | O_CREAT, 0600 or fail($id, 'log');
+    open STDERR, '>&', \*STDOUT or fail($id, 'log');
+    chdir $directory or fail($id, 'directory') if $directory ne '';
+    note("$group_note.$$") or fail($id, 'note') if $group_note ne '';
     reply("started $id $$ " . (-s STDOUT || 0)) or exit 1;
     for (splice @args, 0, $variables) {
         my ($name, $value) = split /=/, $_, 2;
         $ENV{$name} = $value;
     }
     no warnings 'exec';
-    exec { '/bin/sh' } 'sh', @args or $fail->('exec');
+    exec { '/bin/sh' } 'sh', @args or fail($id, 'exec');
 }
 
-# Writes when this process started: field 22 of its stat, the second of which may hold spaces and parentheses.
+# Writes when this process started: field 22 of its stat; the second may hold spaces and parentheses.
 sub note {
     my ($file) = @_;
     open my $stat, '<', '/proc/self/stat' or return;
@@ -95,18 +99,20 @@ sub note {
     my $start_time = (split ' ', substr $text, rindex($text, ')') + 2)[19];
     sysopen my $note, $file, O_WRONLY | O_CREAT | O_TRUNC, 0600 or return;
     syswrite $note, $start_time and return 1;
-    my $error = $!;
+    my $errno = $! + 0;
     unlink $file;
-    $! = $error;
+    $! = $errno;
     return;
 }
 
-sub open_pidfd {
-    my ($pid) = @_;
-    my $number = syscall $PIDFD_OPEN, $pid + 0, 0;
-    return if $number < 0;
-    open my $pidfd, '<&=', $number or return;
-    return $pidfd;
+sub fail {
+    my ($id, $step) = @_;
+    reply("failed $id $step " . ($! + 0));
+    exit 1;
 }
 
 sub reply { return syswrite $replies, "$_[0]\n" }
+
+sub open_pidfd { return syscall $PIDFD_OPEN, $_[0] + 0, 0 }
+
+sub close_fd { return syscall $CLOSE_RANGE, $_[0] + 0, $_[0] + 0, 0 }

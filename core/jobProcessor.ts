@@ -1,5 +1,5 @@
 /** Runs one command and reports how it ended. It does not know that a queue exists. */
-import { closeSync, fstatSync, openSync, readSync, rmSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, unlinkSync } from 'node:fs';
 import { stripVTControlCharacters } from 'node:util';
 import { errnoCode } from '../utils/errors.js';
 import { endGroup } from '../utils/processGroup.js';
@@ -46,8 +46,7 @@ export class JobProcessor {
     });
     return {
       ended: ending.promise.then((how) => {
-        if (run.groupNote !== undefined && group !== undefined)
-          rmSync(`${run.groupNote}.${group.pgid}`, { force: true });
+        if (run.groupNote !== undefined && group !== undefined) removeNote(`${run.groupNote}.${group.pgid}`);
         return outcomeOf(how, run.logFile, group?.logSize ?? 0);
       }),
       end: async (graceMs) => {
@@ -109,6 +108,14 @@ export function lastLineOf(output: Buffer): string {
       .trim(),
   );
   return [...(shown.findLast((line) => line !== '') ?? '')].slice(0, LAST_LINE_CHARACTERS).join('').trim();
+}
+
+function removeNote(file: string): void {
+  try {
+    unlinkSync(file);
+  } catch (error) {
+    if (errnoCode(error) !== 'ENOENT') throw error;
+  }
 }
 
 function deferred<T>() {

@@ -2,8 +2,8 @@
 import path from 'node:path';
 import { openFileStore } from '../db/index.js';
 import type { DeadJob, PendingJob } from '../db/schema.js';
-import { checkJobInput, type Job, type JobInput, type ListedState } from '../db/schema.js';
-import type { QueuectlError } from '../utils/errors.js';
+import { checkJobInput, type Job, type JobInput, LISTED_STATES, type ListedState, quote } from '../db/schema.js';
+import { QueuectlError } from '../utils/errors.js';
 import { QueueManager } from './queueManager.js';
 import { WorkerManager } from './workerManager.js';
 
@@ -49,13 +49,20 @@ export interface Queue {
  * Opens a queue.
  *
  * @param options.dataDir the data directory, as given to `queuectl --data-dir`
+ * @throws QueuectlError INVALID: no directory is given
  */
 export function openQueue({ dataDir }: { readonly dataDir: string }): Queue {
+  if (typeof dataDir !== 'string' || dataDir === '') {
+    throw new QueuectlError('INVALID', 'openQueue needs a data directory', 'Give { dataDir }.');
+  }
   const { queue, close } = openCore(dataDir);
   return {
     enqueue: async (job) => queue.enqueue(checkJobInput(job)),
     get: (id) => queue.get(id),
-    list: (state) => queue.list(state),
+    list: async (state) => {
+      if (state === undefined || LISTED_STATES.includes(state)) return queue.list(state);
+      throw new QueuectlError('INVALID', `unknown state ${quote(state)}`, `There are: ${LISTED_STATES.join(', ')}.`);
+    },
     counts: () => queue.counts(),
     close: async () => {
       const failure = await close();
@@ -74,4 +81,4 @@ export type {
   PendingJob,
   ProcessingJob,
 } from '../db/schema.js';
-export { QueuectlError } from '../utils/errors.js';
+export { QueuectlError };

@@ -8,11 +8,6 @@ import type { QueueManager } from './queueManager.js';
 /** How long a command of a dead worker has between SIGTERM and SIGKILL. */
 const GRACE_MS = 1000;
 
-/** Whether any process that is noted as working on the store has died. Cheap: reads no queue. */
-export async function anyWorkerDied(store: Store): Promise<boolean> {
-  return (await store.workers.listRecords()).some((record) => !isAlive(record));
-}
-
 /**
  * Recovers every job whose worker is dead or unknown. Each counts as a failed attempt. Safe to run by several at once.
  *

@@ -5,6 +5,7 @@
  * channel to it closes.
  */
 import { type ChildProcess, fork } from 'node:child_process';
+import type { WorkerRecord } from '../db/schema.js';
 import type { Store } from '../db/store.js';
 import { type Clock, systemClock } from '../utils/clock.js';
 import { QueuectlError } from '../utils/errors.js';
@@ -198,9 +199,24 @@ export class Supervisor {
       index,
       setTimeout(() => {
         this.restarts.delete(index);
-        this.startWorker(index, deaths).catch((error: Error) => process.stderr.write(`${error.message}\n`));
+        this.replaceWorker(index, deaths).catch(report);
       }, pauseMs),
     );
-    recoverLost(this.options.store, this.queue).catch((error: Error) => process.stderr.write(`${error.message}\n`));
+    recoverLost(this.options.store, this.queue).catch(report);
+  }
+
+  private async replaceWorker(index: number, deaths: number): Promise<void> {
+    let records: WorkerRecord[];
+    try {
+      records = await this.options.store.workers.listRecords();
+    } catch (error) {
+      this.startAgain(index, deaths + 1);
+      throw error;
+    }
+    if (this.stopRequests > 0) return;
+    if (records.some(({ id }) => id === this.id)) await this.startWorker(index, deaths);
+    else this.stop(); // the store was removed: nobody could stop it later
   }
 }
+
+const report = ({ message }: Error) => process.stderr.write(`${message}\n`);

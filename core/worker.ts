@@ -12,10 +12,11 @@ import type { Store } from '../db/store.js';
 import { type Clock, systemClock } from '../utils/clock.js';
 import { QueuectlError } from '../utils/errors.js';
 import { Latch } from '../utils/latch.js';
+import { isAlive } from '../utils/processIdentity.js';
 import type { JobProcessor, RunningCommand } from './jobProcessor.js';
 import type { Outcome } from './lifecycle.js';
 import type { EndedAttempt, QueueManager, SettledAs, Turn } from './queueManager.js';
-import { anyWorkerDied, recoverLost } from './recovery.js';
+import { recoverLost } from './recovery.js';
 
 /** How long a command that is ended has between SIGTERM and SIGKILL. */
 const GRACE_MS = 5000;
@@ -159,10 +160,14 @@ export class Worker {
     await this.news.wait(sleepMs);
   }
 
+  /** Looks at the records of who works on the store; that is cheap, as it reads no queue. */
   private async recoverNowAndThen(): Promise<void> {
     const now = performance.now();
     if (now < this.recoveryDueAt) return;
     this.recoveryDueAt = now + (await this.options.queue.getConfig('worker_idle_delay'));
-    if (await anyWorkerDied(this.options.store)) await recoverLost(this.options.store, this.options.queue);
+    const { id, store, queue } = this.options;
+    const records = await store.workers.listRecords();
+    if (!records.some((record) => record.id === id)) this.stop(); // the store was removed: nobody could stop it later
+    if (records.some((record) => !isAlive(record))) await recoverLost(store, queue);
   }
 }

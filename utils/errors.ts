@@ -46,6 +46,7 @@ export function errnoCode(error: unknown): string | undefined {
 }
 
 const ERRNO_REMEDIES: Record<string, string> = {
+  ENOENT: 'Check the path, or choose another place with --data-dir.',
   EACCES: 'Check who owns it and its permissions, or choose another place with --data-dir.',
   EPERM: 'Check who owns it and its permissions, or choose another place with --data-dir.',
   EROFS: 'The file system is read-only; choose another place with --data-dir.',
@@ -60,6 +61,7 @@ const ERRNO_REMEDIES: Record<string, string> = {
 };
 
 const ERRNO_FACTS: Record<string, string> = {
+  ENOENT: 'no such file or directory',
   EACCES: 'permission denied',
   EPERM: 'operation not permitted',
   EROFS: 'read-only file system',

@@ -100,6 +100,8 @@ async function readLines(path: string): Promise<Buffer> {
   } catch (error) {
     const code = errnoCode(error);
     if (code === 'ENOENT') throw new QueuectlError('NOT_FOUND', `no file ${name}`, 'Check its name.');
+    if (code === 'EACCES')
+      throw new QueuectlError('STORAGE', `cannot read ${name}: permission denied`, 'Check its mode.');
     if (code === 'EISDIR') throw usage(`${name} is a directory`, 'Name a file with one job per line.');
     throw storageError(error, `read ${name}`);
   }

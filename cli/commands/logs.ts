@@ -18,7 +18,7 @@ export const logs: Command = {
     ['logs job1 | tail -1', 'its last line'],
   ],
   async run({ dataDir, json }, id: string) {
-    const file = await withCore(dataDir, (core) => findLogFile(core, id));
+    const { file, hasRun } = await withCore(dataDir, (core) => findLogFile(core, id));
     try {
       if (json) print(toJson({ id, output: await readFile(file, 'utf8') }));
       else if (process.stdout.isTTY) await showFile(file);
@@ -26,7 +26,13 @@ export const logs: Command = {
     } catch (error) {
       if (error instanceof Error && 'syscall' in error && error.syscall === 'write') return; // guardOutput sees to it
       if (errnoCode(error) === 'ENOENT') {
-        throw new QueuectlError('NOT_FOUND', `job ${quote(id)} has not been run yet`, 'Try later.');
+        throw hasRun
+          ? new QueuectlError('NOT_FOUND', `the log of job ${quote(id)} is gone`, 'Somebody has deleted it.')
+          : new QueuectlError(
+              'NOT_FOUND',
+              `job ${quote(id)} has not been run yet`,
+              'Try later; `queuectl status` tells whether any worker is active.',
+            );
       }
       throw storageError(error, `read ${file}`);
     }
@@ -34,8 +40,9 @@ export const logs: Command = {
 };
 
 /** @throws QueuectlError NOT_FOUND: no such job */
-async function findLogFile(core: Core, id: string): Promise<string> {
-  if ((await core.queue.get(id)) !== undefined) return core.logFile(id);
+async function findLogFile(core: Core, id: string): Promise<{ file: string; hasRun: boolean }> {
+  const job = await core.queue.get(id);
+  if (job !== undefined) return { file: await core.logFile(id), hasRun: job.attempts > 0 };
   const remedy = 'List the jobs with `queuectl list` and `queuectl dlq-list`.';
   throw new QueuectlError('NOT_FOUND', `no job ${quote(id)}`, remedy);
 }

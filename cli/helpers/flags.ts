@@ -18,7 +18,7 @@ export const FLAGS = {
   concurrency: { type: 'string', describe: 'How many jobs each worker runs at once, 1 to 1000 (default: 1)' },
   foreground: { type: 'boolean', describe: 'Stay, and show each job start and end' },
   now: { type: 'boolean', describe: 'End the running commands and give their jobs back' },
-  'data-dir': { type: 'string', describe: 'The directory the queue is in (default: $QUEUECTL_DATA_DIR)' },
+  'data-dir': { type: 'string', describe: 'The directory the queue is in (default: $QUEUECTL_DATA_DIR, or see below)' },
   json: { type: 'boolean', describe: 'Print one JSON value and nothing else' },
   help: { type: 'boolean', alias: 'h', describe: 'Show help' },
   version: { type: 'boolean', describe: 'Show the version' },
@@ -63,11 +63,15 @@ export interface CommandLine {
  * own, and lay out the help text at every call (10 ms).
  */
 export function readCommandLine(args: readonly string[]): CommandLine {
-  const { _: words, h: _help, ...rest } = Parser([...args], PARSER_OPTIONS);
+  const { _: words, h: _help, ...rest } = Parser(args.map(closeSwitch), PARSER_OPTIONS);
   const flags = rest as Flags; // of the types the parser was told; `checkFlags` sees to names and values
   const given = Object.entries(flags).flatMap(([flag, value]) => (value === undefined ? [] : [flag]));
   return { words: words.map(String), flags, given };
 }
+
+/** The parser takes a word `true` or `false` behind a switch for its value, but it may well be the job. */
+const closeSwitch = (arg: string): string =>
+  PARSER_OPTIONS.boolean.some((name) => arg === `--${name}`) ? `${arg}=true` : arg;
 
 /**
  * Refuses what yargs would let pass: a flag that is unknown, given twice, or without its value.
@@ -78,7 +82,7 @@ export function readCommandLine(args: readonly string[]): CommandLine {
  */
 export function checkFlags(
   args: readonly string[],
-  { flags, given }: CommandLine,
+  { words, flags, given }: CommandLine,
   accepted: readonly FlagName[],
   help: string,
 ): void {
@@ -90,9 +94,7 @@ export function checkFlags(
       const meant = nearest(flag, accepted);
       throw usage(
         `unknown flag ${dashed(flag)}`,
-        meant === undefined
-          ? `See \`${help}\`; what begins with - but is no flag goes after a --.`
-          : `Did you mean ${dashed(meant)}? See \`${help}\`.`,
+        meant === undefined ? remedyForFlag(words, help) : `Did you mean ${dashed(meant)}? See \`${help}\`.`,
       );
     }
     const value: unknown = flags[known];
@@ -103,5 +105,10 @@ export function checkFlags(
     }
   }
 }
+
+const remedyForFlag = (words: readonly string[], help: string) =>
+  words[0] === 'enqueue' && words.length > 1
+    ? `Put the whole command in quotes, or see \`${help}\`.`
+    : `See \`${help}\`; what begins with - but is no flag goes after a --.`;
 
 const dashed = (flag: string) => (flag.length === 1 ? `-${flag}` : `--${flag}`);

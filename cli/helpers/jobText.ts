@@ -63,6 +63,9 @@ export const duplicateId = (line: number, fact: string): QueuectlError =>
   new QueuectlError('DUPLICATE_ID', `line ${line}: ${fact}`, 'Nothing was enqueued; choose another id.');
 
 function readFields(text: string): Fields {
+  if (/^\s*\[\s*\{/.test(text)) {
+    throw new QueuectlError('INVALID', 'a JSON array is no job', 'Give each job as an object, on a line of its own.');
+  }
   if (!text.trimStart().startsWith('{')) return { command: text };
   try {
     return JSON.parse(text);

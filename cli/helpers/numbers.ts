@@ -17,8 +17,11 @@ export function readInteger(
   if (text === undefined) return undefined;
   const value = /^[+-]?\d+$/.test(text) ? Number(text) : Number.NaN;
   if (value >= from && value <= to) return value;
-  const range = from === Number.MIN_SAFE_INTEGER ? '' : ` from ${from} to ${to}`;
-  throw new QueuectlError('USAGE', `${flag} must be an integer${range}, not ${quote(text)}`, 'Correct the number.');
+  throw new QueuectlError(
+    'USAGE',
+    `${flag} must be an integer from ${from} to ${to}, not ${quote(text)}`,
+    'Correct the number.',
+  );
 }
 
 /** As `readInteger`, for a number of seconds, which may have a fraction. */

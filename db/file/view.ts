@@ -182,7 +182,8 @@ export class View {
       this.added = null;
       if (isCopy(found, named)) continue;
       if (journal !== null && journal.commits > 0 && !journal.sealed) {
-        throw damaged(path, `it is not the file that ${this.paths.journal} continues`);
+        const what = found.identity === null ? 'it is gone, and was' : 'it is not';
+        throw damaged(path, `${what} the file that ${this.paths.journal} continues`);
       }
       this.edited = journal?.sealed !== true;
     }

@@ -15,7 +15,7 @@ import { tempStore } from '../helpers/tempStore.js';
 import { waitFor } from '../helpers/waitFor.js';
 
 const onLinux = process.platform === 'linux';
-const TOO_LONG_MS = 60_000;
+const TOO_LONG_MS = 20_000;
 
 /** Where a fork server is expected to work, nothing may fall back silently. */
 const noFallback: Launcher = {

@@ -22,10 +22,10 @@ class StandIn implements Launcher {
   private isClosed = false;
 
   launch(run: Run, progress: Progress): void {
-    if (this.isClosed) return progress.ended(FAILURE);
     this.launched.push(run);
     this.running.set(run.command, progress);
     this.mostAtOnce = Math.max(this.mostAtOnce, this.running.size);
+    if (this.isClosed) this.end(run.command, FAILURE);
   }
 
   get commands(): string[] {

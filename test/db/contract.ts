@@ -5,10 +5,10 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { DEFAULT_CONFIG, type PendingJob, type ProcessingJob, type WorkerRecord } from '../../db/schema.js';
 import type { Claim, Repositories, Store } from '../../db/store.js';
 import { pendingJob, T0 } from '../helpers/jobFactory.js';
+import { waitFor } from '../helpers/waitFor.js';
 
 /** What the module of an implementation exports. */
 export interface Opener {
@@ -284,10 +284,7 @@ export function describeStore(name: string, { opener, makePlace }: StoreMaker): 
           assert.equal(await settle(store, held), false, when);
           assert.deepEqual(await everything(other), before, when);
           assert.deepEqual(await everything(store), before, when);
-          for (let job = await store.jobs.claimNext('w3', T0 + 99); job; ) {
-            await store.jobs.markCompleted(job, T0 + 99);
-            job = await store.jobs.claimNext('w3', T0 + 99);
-          }
+          await completeAll(store);
         }
         assert.equal(await settle(store, { id: 'never was', worker_id: 'w1' }), false);
       });
@@ -507,10 +504,8 @@ export function describeStore(name: string, { opener, makePlace }: StoreMaker): 
         calls += 1;
       });
       try {
-        const deadline = performance.now() + 5000;
         await store.jobs.createJob(pendingJob());
-        while (calls === 0 && performance.now() < deadline) await delay(2);
-        assert.ok(calls > 0);
+        await waitFor(() => calls > 0);
       } finally {
         end();
       }
@@ -567,6 +562,14 @@ async function claim({ jobs }: Repositories, now = T0, workerId = 'w1'): Promise
   const job = await jobs.claimNext(workerId, now);
   assert.ok(job !== undefined);
   return job;
+}
+
+async function completeAll({ jobs }: Repositories): Promise<void> {
+  for (;;) {
+    const job = await jobs.claimNext('w3', T0 + 99);
+    if (job === undefined) return;
+    await jobs.markCompleted(job, T0 + 99);
+  }
 }
 
 /** Adds a job and buries it; no other may be runnable. */

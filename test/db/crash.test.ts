@@ -43,7 +43,7 @@ describe('a process killed at any moment', () => {
     program = await buildStoreProgram(tempStore());
   });
 
-  test('each change is there whole or not at all, and all that was acknowledged', async () => {
+  test('each change is there whole or not at all, and all that was acknowledged', { timeout: 180_000 }, async () => {
     const root = tempStore();
     const reports = await runUntilDeath({ program, dir: join(root, 'whole'), reportContents: true });
     const contents = [NOTHING, ...reports.flatMap((report) => ('contents' in report ? [report.contents] : []))];

@@ -4,9 +4,9 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { FileStore } from '../../db/file/fileStore.js';
-import { currentIdentity } from '../../utils/processIdentity.js';
 import { deadJob, pendingJob, processingJob, T0 } from '../helpers/jobFactory.js';
 import { tempStore } from '../helpers/tempStore.js';
+import { onFsCall } from './fsCalls.js';
 import { contentsOf } from './steps.js';
 
 /** A store at rest with two jobs and two dead ones; or with three more commits in its journal, as a crash leaves it. */
@@ -241,27 +241,21 @@ describe('a backup restored with `cp -a`', () => {
       const contents = await contentsOf(new FileStore(original));
       const dir = join(tempStore(), 'restored');
       fs.cpSync(original, dir, { recursive: true, preserveTimestamps: true });
-      const store = new FileStore(dir, { clock: () => T0 });
+      let now = T0;
+      const clock = () => {
+        now += 3_600_000; // so that a fold is always due
+        return now;
+      };
+      const store = new FileStore(dir, { clock });
       assert.deepEqual(await contentsOf(store), contents);
       await store.jobs.createJob(pendingJob({ id: 'new', created_at: T0 + 9 }));
-      await store.close();
-      const again = new FileStore(dir, { clock: () => T0 });
-      const { jobs, dead } = await contentsOf(again);
-      assert.equal(jobs.length, contents.jobs.length + 1);
+      await store.idle();
+      const newer = pendingJob({ id: 'newer', created_at: T0 + 9 });
+      assert.deepEqual(await openedBy(() => store.jobs.createJob(newer)), []);
+      const { jobs, dead } = await contentsOf(new FileStore(dir));
+      assert.equal(jobs.length, contents.jobs.length + 2);
       assert.deepEqual(dead, contents.dead);
-      await again.workers.register({
-        ...currentIdentity(),
-        id: 'w',
-        role: 'worker',
-        started_at: T0,
-        supervisor_id: null,
-      });
-      for (const n of [1, 2]) {
-        await again.jobs.createJob(pendingJob({ id: `new-${n}`, created_at: T0 + 9 }));
-        const opened = openedBy(() => again.jobs.claimNext('w', T0));
-        assert.deepEqual(await opened, []);
-      }
-      await again.close();
+      assert.equal(await store.close(), undefined);
     });
   }
 });
@@ -269,15 +263,14 @@ describe('a backup restored with `cp -a`', () => {
 /** The JSON files that are opened while something is done. */
 async function openedBy(run: () => Promise<unknown>): Promise<string[]> {
   const opened: string[] = [];
-  const { openSync } = fs;
-  fs.openSync = (path, ...rest) => {
-    if (/\.json$/.test(String(path))) opened.push(String(path));
-    return openSync(path, ...rest);
-  };
+  const end = onFsCall(({ name, args: [path] }) => {
+    if (name === 'openSync' && String(path).endsWith('.json')) opened.push(String(path));
+    return undefined;
+  });
   try {
     await run();
   } finally {
-    fs.openSync = openSync;
+    end();
   }
   return opened;
 }

@@ -39,7 +39,7 @@ export function performOnModel({ jobs, dead }: Model, step: Verb): { after: Mode
     case 'retry': {
       const entry = dead.find(({ id }) => id === step.id);
       if (entry === undefined) return unchanged(undefined);
-      const { error, failed_at: _, ...kept } = entry;
+      const { error, failed_at, ...kept } = entry;
       const job: Job = {
         ...kept,
         state: 'pending',
@@ -66,8 +66,7 @@ export function performOnModel({ jobs, dead }: Model, step: Verb): { after: Mode
         ? replaced({ ...settled, state: 'pending', attempts: 0, processing_started_at: null }, true)
         : replaced({ ...settled, state: 'failed', attempts: job.attempts - 1 }, true);
     case 'bury': {
-      const { state: _, run_at: __, updated_at: ___, processing_started_at: ____, worker_id: _____, ...rest } = job;
-      const { last_error: ______, ...kept } = rest;
+      const { state, run_at, updated_at, processing_started_at, worker_id, last_error, ...kept } = job;
       const entry: DeadJob = { ...kept, error: 'exit code 1', failed_at: step.now };
       return { after: { jobs: jobs.filter((one) => one !== job), dead: [...dead, entry] }, result: true };
     }

@@ -34,7 +34,7 @@ describe('a writer whose lock somebody else gets meanwhile', () => {
     await sleeper.end();
   });
 
-  test('wherever it is stopped, no commit is lost and none applied twice', async () => {
+  test('wherever it is stopped, no commit is lost and none applied twice', { timeout: 180_000 }, async () => {
     const root = tempStore();
     let stops = 0;
     for (; ; stops++) {
@@ -103,9 +103,11 @@ test('a reader sees the store as it was at some moment, and next as it is', asyn
       const writer = new FileStore(dir, { clock: steadily() });
       const moments = [await writer.jobs.listJobs()];
       const changes: (() => Promise<unknown>)[] = [
-        () => writer.jobs.createJob(pendingJob({ id: 'b', created_at: T0 + 1 })),
+        () => writer.jobs.createJob(pendingJob({ id: 'b', priority: 9 })),
         () => writer.idle(),
         () => writer.jobs.claimNext('w', T0),
+        () => writer.jobs.claimNext('w', T0),
+        () => writer.idle(),
       ];
       for (const change of changes) {
         await change();

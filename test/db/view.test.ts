@@ -3,13 +3,13 @@ import { test } from 'node:test';
 import { FileStore } from '../../db/file/fileStore.js';
 import { storePaths } from '../../db/file/paths.js';
 import { View } from '../../db/file/view.js';
-import { pendingJob, T0 } from '../helpers/jobFactory.js';
+import { pendingJob, processingJob, T0 } from '../helpers/jobFactory.js';
 import { tempStore } from '../helpers/tempStore.js';
 import { onFsCall } from './fsCalls.js';
 
 const HOUR_MS = 3_600_000;
 
-/** A store whose folds are always due, with a job in its snapshot and one in its journal. */
+/** A store whose folds are always due, with a job and a dead one in its snapshot and a job in its journal. */
 async function newStore() {
   const dir = tempStore();
   let now = T0;
@@ -18,6 +18,8 @@ async function newStore() {
     return now;
   };
   const store = new FileStore(dir, { clock });
+  await store.jobs.createJob(pendingJob({ id: 'dead' }));
+  await store.dlq.moveToDLQ((await store.jobs.claimNext('w', T0)) ?? processingJob(), 'exit code 1', T0);
   await store.jobs.createJob(pendingJob({ id: 'in the snapshot' }));
   await store.idle();
   await store.jobs.createJob(pendingJob({ id: 'in the journal', created_at: T0 + 1 }));
@@ -26,15 +28,15 @@ async function newStore() {
 
 test('it tells whether an id is taken without parsing the records, where bytes prove it', async () => {
   const { store, paths } = await newStore();
-  const view = View.open(paths);
-  assert.equal(view.has('new'), false);
-  assert.equal(view.has('in'), false);
-  assert.equal(view.isLoaded, false);
-  assert.equal(view.has('in the journal'), true);
-  assert.equal(view.has('in the snapshot'), true);
-  assert.equal(view.isLoaded, true);
-  assert.equal(view.has('new'), false);
-  view.close();
+  for (const taken of ['in the journal', 'in the snapshot', 'dead']) {
+    const view = View.open(paths);
+    assert.equal(view.has('new'), false);
+    assert.equal(view.has('in'), false);
+    assert.equal(view.isLoaded, false);
+    assert.equal(view.has(taken), true);
+    assert.equal(view.has('new'), false);
+    view.close();
+  }
   await store.close();
 });
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { describe } from 'node:test';
 import { promisify } from 'node:util';
 import { PROGRAM } from '../helpers/runCli.js';
@@ -89,5 +89,5 @@ describe('command line', { concurrency: 2 }, () => {
 function install(place: string): string {
   mkdirSync(place);
   cpSync(dirname(PROGRAM), join(place, 'dist'), { recursive: true });
-  return join(place, 'dist', 'queuectl.cjs');
+  return join(place, 'dist', basename(PROGRAM));
 }

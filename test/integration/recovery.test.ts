@@ -1,49 +1,48 @@
 /** What becomes of jobs, commands and workers when processes are killed. */
 import assert from 'node:assert/strict';
+import { existsSync, rmSync } from 'node:fs';
 import { describe } from 'node:test';
 import { waitFor } from '../helpers/waitFor.js';
 import { kill, storeTest, type TestStore } from './support.js';
 
 const RECOVERY_MS = 5000;
 
-/** A command that leaves something to be ended: two processes, which wait for a minute. */
-const LONG = 'sleep 60 & sleep 60';
-
 const workerPids = (store: TestStore) => store.records('worker').map(({ pid }) => pid);
 
-/** Waits until the command of a job runs. @returns its processes: the shell and two sleeps */
-async function longCommand(store: TestStore): Promise<number[]> {
-  await waitFor(() => store.commands().filter(({ commandLine }) => commandLine.startsWith('sleep 60')).length === 2);
-  return store.commands().map(({ pid }) => pid);
+/** Waits until an endless command runs. @returns its processes */
+async function endlessCommand(store: TestStore): Promise<number[]> {
+  const tails = () => store.endlessProcesses().filter(({ commandLine }) => commandLine.startsWith('tail'));
+  await waitFor(() => tails().length === 2, RECOVERY_MS);
+  return store.endlessProcesses().map(({ pid }) => pid);
 }
 
 const noneOf = (store: TestStore, pids: readonly number[]) => !store.processes().some(({ pid }) => pids.includes(pid));
 
-/** Kills queuectl's own processes at once, and with them whatever could have cleaned up. */
+/** Kills queuectl's own processes, none of which gets the time to clean up after another. */
 function killAllButCommands(store: TestStore): void {
-  const commands = new Set(store.commands().map(({ pid }) => pid));
-  for (const { pid } of store.processes()) if (!commands.has(pid)) kill(pid);
+  const commands = new Set(store.endlessProcesses().map(({ pid }) => pid));
+  const own = store.processes().filter(({ pid }) => !commands.has(pid));
+  for (const signal of ['SIGSTOP', 'SIGKILL'] as const) for (const { pid } of own) process.kill(pid, signal);
 }
 
 describe('recovery', { concurrency: 3 }, () => {
   storeTest('a killed worker is replaced, its command ended, its job retried and at last buried', async (store) => {
     await store.ok('config-set', 'backoff_base', '1');
-    await store.enqueue({ id: 'long', command: LONG, max_retries: 1 });
+    await store.enqueue({ id: 'endless', command: store.endless, max_retries: 1 });
     let [worker = 0] = await store.startWorkers();
-    for (const attempt of [1, 2]) {
-      const command = await longCommand(store);
+    for (const _attempt of [1, 2]) {
+      const command = await endlessCommand(store);
       kill(worker);
       await waitFor(() => noneOf(store, command), RECOVERY_MS);
       const killed = worker;
       worker = await waitFor(() => workerPids(store).find((pid) => pid !== killed), RECOVERY_MS);
-      if (attempt === 1) await waitFor(() => store.commands().length > 0, RECOVERY_MS);
     }
     await waitFor(() => store.dead().length === 1, RECOVERY_MS);
     assert.equal((await store.counts()).activeWorkers, 1);
     await store.ok('worker-stop');
     assert.deepEqual(store.queue(), []);
     const [{ id, attempts, error } = {}] = store.dead();
-    assert.deepEqual({ id, attempts, error }, { id: 'long', attempts: 2, error: 'its worker died' });
+    assert.deepEqual({ id, attempts, error }, { id: 'endless', attempts: 2, error: 'its worker died' });
   });
 
   storeTest('workers whose supervisor is killed finish their jobs and end', async (store) => {
@@ -65,27 +64,35 @@ describe('recovery', { concurrency: 3 }, () => {
   });
 
   storeTest('status recovers the job of a supervisor and a worker killed together', async (store) => {
-    await store.enqueue({ id: 'long', command: LONG });
+    await store.enqueue({ id: 'endless', command: store.endless });
     const [worker = 0] = await store.startWorkers();
-    const command = await longCommand(store);
+    const command = await endlessCommand(store);
     for (const { pid } of store.records('supervisor')) kill(pid);
     kill(worker);
     const expected = { activeWorkers: 0, pending: 0, processing: 0, completed: 0, failed: 1, dead: 0 };
     assert.deepEqual(await store.counts(), expected);
-    assert.ok(noneOf(store, command));
-    const { state, attempts, last_error } = store.job('long');
+    assert.equal(noneOf(store, command), true);
+    const { state, attempts, last_error } = store.job('endless');
     assert.deepEqual({ state, attempts, last_error }, { state: 'failed', attempts: 1, last_error: 'its worker died' });
   });
 
   storeTest('a command that outlives everybody who ran it is ended before its job is given back', async (store) => {
-    await store.enqueue({ id: 'long', command: LONG });
+    await store.enqueue({ id: 'endless', command: store.endless });
     await store.startForeground('worker-start', '--foreground');
-    const command = await longCommand(store);
+    const command = await endlessCommand(store);
     killAllButCommands(store);
     await waitFor(() => store.processes().length === command.length);
     assert.equal((await store.counts()).failed, 1);
-    assert.deepEqual(store.processes(), []);
-    assert.equal(store.job('long').attempts, 1);
+    assert.equal(noneOf(store, command), true);
+    assert.equal(store.job('endless').attempts, 1);
+  });
+
+  storeTest('workers whose store is removed end, with their supervisor', async (store) => {
+    await store.ok('config-set', 'worker_idle_delay', '200');
+    await store.startWorkers('--count', '2');
+    rmSync(store.dataDir, { recursive: true, maxRetries: 3 });
+    await waitFor(() => store.processes().length === 0);
+    assert.equal(existsSync(store.dataDir), false);
   });
 
   const GRANDPARENT = `$(cut -d' ' -f4 /proc/$PPID/stat)`;

@@ -5,7 +5,7 @@ import { waitFor } from '../helpers/waitFor.js';
 import { type Foreground, storeTest, type TestStore } from './support.js';
 
 const SHORT = { id: 'short', command: ': > begun; sleep 1; : > finished' };
-const LONG = { id: 'long', command: ': > begun; sleep 60; : > finished' };
+const endless = (store: TestStore, id: string) => ({ id, command: `: > begun; ${store.endless}; : > finished` });
 const NEXT = { id: 'next', command: ': > next' };
 
 async function foreground(store: TestStore, job: object): Promise<Foreground> {
@@ -45,26 +45,25 @@ describe('signals', { concurrency: 4 }, () => {
   });
 
   storeTest('a second SIGTERM ends the job and gives it back as it was', async (store) => {
-    const workers = await foreground(store, LONG);
-    const before = store.commands().length;
+    const workers = await foreground(store, endless(store, 'endless'));
+    await waitFor(() => store.endlessProcesses().length === 3);
     process.kill(workers.pid, 'SIGTERM');
     await waitFor(() => workers.output().includes('Ctrl-C again ends them'));
     process.kill(workers.pid, 'SIGTERM');
     assert.equal(await workers.ended, 0);
-    assert.ok(before > 0);
-    assert.deepEqual(store.commands(), []);
+    assert.equal(store.endlessProcesses().length, 0);
     assert.equal(store.has('finished'), false);
-    assert.deepEqual(states(store), ['long pending 0', 'next pending 0']);
+    assert.deepEqual(states(store), ['endless pending 0', 'next pending 0']);
     assert.deepEqual(store.dead(), []);
   });
 
   storeTest('worker-stop --now ends the jobs and gives them back as they were', async (store) => {
-    await store.enqueue(LONG, { ...LONG, id: 'second' });
+    await store.enqueue(endless(store, 'first'), endless(store, 'second'));
     await store.startWorkers('--count', '2');
-    await waitFor(() => store.commands().length === 4);
+    await waitFor(() => store.endlessProcesses().length === 6);
     assert.equal(await store.ok('worker-stop', '--now', '--json'), '{"stopped":2}\n');
-    assert.deepEqual(store.commands(), []);
-    assert.deepEqual(states(store), ['long pending 0', 'second pending 0']);
+    assert.equal(store.endlessProcesses().length, 0);
+    assert.deepEqual(states(store), ['first pending 0', 'second pending 0']);
   });
 
   storeTest('a second worker-stop waits for the current job, too', async (store) => {

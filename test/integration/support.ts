@@ -173,9 +173,15 @@ export class TestStore {
     return processesNaming(this.root);
   }
 
-  /** The processes that commands of jobs consist of. */
-  commands(): Process[] {
-    return this.processes().filter(({ environment }) => environment.includes('QUEUECTL_JOB_ID='));
+  /** A command of three processes that goes on until it is ended. Its processes can be told by their command lines. */
+  get endless(): string {
+    const wait = `tail -f ${this.root}/wait`;
+    return `: > wait; ${wait} & ${wait}`;
+  }
+
+  /** The processes of endless commands. */
+  endlessProcesses(): Process[] {
+    return this.processes().filter(({ commandLine }) => commandLine.includes(`${this.root}/wait`));
   }
 
   async assertNothingLeft(): Promise<void> {

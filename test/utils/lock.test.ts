@@ -34,15 +34,22 @@ test('one holder at a time: the next gets the lock when it is unlocked', async (
   assert.equal(fs.existsSync(path), false);
 });
 
-test('a lock left by a process that died is taken over', async () => {
-  const path = newPath();
-  fs.writeFileSync(path, '');
-  fs.utimesSync(path, 0, 0);
-  const held = await lock(path);
-  assert.ok(held.isMine());
-  held.unlock();
-  assert.equal(fs.existsSync(path), false);
-});
+const LEFT: [what: string, ageMs: number][] = [
+  ['left by a process that died', 5000],
+  ['left before the clock was set back', -60_000],
+];
+for (const [what, ageMs] of LEFT) {
+  test(`a lock ${what} is taken over`, async () => {
+    const path = newPath();
+    fs.writeFileSync(path, '');
+    const made = new Date(Date.now() - ageMs);
+    fs.utimesSync(path, made, made);
+    const held = await lock(path);
+    assert.ok(held.isMine());
+    held.unlock();
+    assert.equal(fs.existsSync(path), false);
+  });
+}
 
 test('a holder whose lock was taken over knows, and leaves the new one alone', async () => {
   const path = newPath();
