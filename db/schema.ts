@@ -103,7 +103,7 @@ export interface WorkerRecord {
 
 export const MAX_RETRIES_LIMIT = 1000;
 const ID_MAX_CHARACTERS = 255;
-const PRIORITY_LIMIT = 1_000_000;
+export const PRIORITY_LIMIT = 1_000_000;
 /** The latest time a JavaScript date can hold (ECMA-262, 21.4.1.1). */
 export const LATEST_TIME = 8_640_000_000_000_000;
 

@@ -1,5 +1,12 @@
 import { readFile } from 'node:fs/promises';
-import { checkJobInput, type JobInput, LATEST_TIME, MAX_RETRIES_LIMIT, quote } from '../../db/schema.js';
+import {
+  checkJobInput,
+  type JobInput,
+  LATEST_TIME,
+  MAX_RETRIES_LIMIT,
+  PRIORITY_LIMIT,
+  quote,
+} from '../../db/schema.js';
 import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
 import { duplicateId, type JobFlags, type JobLine, readJob, readJobLines } from '../helpers/jobText.js';
 import { readInteger, readSeconds } from '../helpers/numbers.js';
@@ -84,7 +91,7 @@ function readJobFlags(options: Options): JobFlags {
       delay === undefined
         ? readInteger('--run-at', options['run-at'], 0, LATEST_TIME)
         : Date.now() + Math.round(delay * 1000),
-    priority: readInteger('--priority', options.priority),
+    priority: readInteger('--priority', options.priority, -PRIORITY_LIMIT, PRIORITY_LIMIT),
   };
   const { command: _, ...flags } = checkJobInput({
     command: ':',

@@ -63,15 +63,18 @@ export interface CommandLine {
  * own, and lay out the help text at every call (10 ms).
  */
 export function readCommandLine(args: readonly string[]): CommandLine {
-  const { _: words, h: _help, ...rest } = Parser(args.map(closeSwitch), PARSER_OPTIONS);
+  const { _: words, h: _help, ...rest } = Parser(closeSwitches(args), PARSER_OPTIONS);
   const flags = rest as Flags; // of the types the parser was told; `checkFlags` sees to names and values
   const given = Object.entries(flags).flatMap(([flag, value]) => (value === undefined ? [] : [flag]));
   return { words: words.map(String), flags, given };
 }
 
 /** The parser takes a word `true` or `false` behind a switch for its value, but it may well be the job. */
-const closeSwitch = (arg: string): string =>
-  PARSER_OPTIONS.boolean.some((name) => arg === `--${name}`) ? `${arg}=true` : arg;
+function closeSwitches(args: readonly string[]): string[] {
+  const end = args.includes('--') ? args.indexOf('--') : args.length;
+  const isSwitch = (arg: string) => PARSER_OPTIONS.boolean.some((name) => arg === `--${name}`);
+  return args.map((arg, at) => (at < end && isSwitch(arg) ? `${arg}=true` : arg));
+}
 
 /**
  * Refuses what yargs would let pass: a flag that is unknown, given twice, or without its value.

@@ -8,12 +8,7 @@ import { QueuectlError } from '../../utils/errors.js';
  * @returns undefined when the flag was not given
  * @throws QueuectlError USAGE: not an integer, or out of range
  */
-export function readInteger(
-  flag: string,
-  text: string | undefined,
-  from = Number.MIN_SAFE_INTEGER,
-  to = Number.MAX_SAFE_INTEGER,
-): number | undefined {
+export function readInteger(flag: string, text: string | undefined, from: number, to: number): number | undefined {
   if (text === undefined) return undefined;
   const value = /^[+-]?\d+$/.test(text) ? Number(text) : Number.NaN;
   if (value >= from && value <= to) return value;

@@ -110,7 +110,7 @@ const CASES: Case[] = [
   {
     args: ['enqueue', 'a', '--priority', '1000001'],
     code: 2,
-    says: /^"priority" must be an integer from -1000000 to 1000000/,
+    says: /^--priority must be an integer from -1000000 to 1000000/,
   },
   { args: ['enqueue', 'a', '--id', 'x', '--id', 'y'], code: 2, says: /^--id is given more than once/ },
   {

@@ -9,6 +9,10 @@ test('words stay as they were typed', () => {
       ['enqueue', '-'],
     ],
     [
+      ['enqueue', '--json', 'true'],
+      ['enqueue', 'true'],
+    ],
+    [
       ['enqueue', 'help'],
       ['enqueue', 'help'],
     ],

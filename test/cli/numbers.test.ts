@@ -6,14 +6,14 @@ test('an integer is read whole or refused', () => {
   assert.equal(readInteger('--count', undefined, 1, 256), undefined);
   assert.equal(readInteger('--count', '1', 1, 256), 1);
   assert.equal(readInteger('--count', '256', 1, 256), 256);
-  assert.equal(readInteger('--priority', '-5'), -5);
+  assert.equal(readInteger('--priority', '-5', -9, 9), -5);
   for (const text of ['0', '257', '1.5', 'abc', '', ' ', '1e1', '0x10', '1_0', '٣', '--', '9'.repeat(400), 'NaN']) {
     assert.throws(
       () => readInteger('--count', text, 1, 256),
       /^QueuectlError: --count must be an integer from 1 to 256, not /,
     );
   }
-  assert.throws(() => readInteger('--priority', '99999999999999999999'), /--priority must be an integer, not /);
+  assert.throws(() => readInteger('--priority', '99999999999999999999', -9, 9), /from -9 to 9, not /);
 });
 
 test('seconds may have a fraction', () => {

@@ -3,7 +3,7 @@ import { fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, type TestContext, test } from 'node:test';
+import { after, describe, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ForkServer } from '../../core/forkServer.js';
 import { JobProcessor, lastLineOf, type Run } from '../../core/jobProcessor.js';
@@ -16,6 +16,9 @@ import { waitFor } from '../helpers/waitFor.js';
 
 const onLinux = process.platform === 'linux';
 const TOO_LONG_MS = 20_000;
+/** For tests that would wait for ever. */
+const DEADLINE_MS = 60_000;
+const onLinuxOnly = { skip: !onLinux, timeout: DEADLINE_MS };
 
 /** Where a fork server is expected to work, nothing may fall back silently. */
 const noFallback: Launcher = {
@@ -57,246 +60,261 @@ const inheritedFiles = () => spawnSync('ls /proc/$$/fd', { shell: true, encoding
 const endsAfter = (t: TestContext, pgid: number) => t.after(() => endGroup(pgid, 0));
 
 for (const [name, newLauncher] of LAUNCHERS) {
-  const processor = new JobProcessor(newLauncher());
-  after(() => processor.close());
-  const outcomeOf = (run: Run) => processor.process(run).ended;
+  describe(name, { timeout: DEADLINE_MS }, () => {
+    const processor = new JobProcessor(newLauncher());
+    after(() => processor.close());
+    const outcomeOf = (run: Run) => processor.process(run).ended;
 
-  const endings: [command: string, outcome: Outcome][] = [
-    ['true', exited(0)],
-    ['echo not kept; true', exited(0)],
-    ['exit 1', exited(1)],
-    ['exit 255', exited(255)],
-    ['nosuch-program', exited(127, 'sh: 1: nosuch-program: not found')],
-    ['exit 143', exited(143)],
-    ['kill -TERM $$', signaled('SIGTERM')],
-    ['kill -KILL $$', signaled('SIGKILL')],
-    ['ulimit -c 0; kill -SEGV $$', signaled('SIGSEGV')],
-    ['ulimit -c 0; kill -ABRT $$', signaled('SIGABRT')],
-    ['echo first; echo last; exit 2', exited(2, 'last')],
-    ['echo out; echo err >&2; exit 2', exited(2, 'err')],
-    ['echo said; kill -TERM $$', signaled('SIGTERM', 'said')],
-    ["printf 'caf\\303\\251 \\342\\234\\223'; exit 2", exited(2, 'café ✓')],
-    ["printf 'caf\\351'; exit 2", exited(2, 'caf\ufffd')],
-    ['--no-option; exit 5', exited(5, 'sh: 1: --no-option: not found')],
-    ['+x; exit 5', exited(5, 'sh: 1: +x: not found')],
-  ];
-  for (const [command, outcome] of endings) {
-    test(`${name}: ${JSON.stringify(command)} ends with ${JSON.stringify(outcome)}`, async () => {
-      assert.deepEqual(await outcomeOf(newRun(command)), outcome);
-    });
-  }
-
-  const outputs: [what: string, command: string, output: string][] = [
-    [
-      'stdout and stderr in order',
-      'for i in 1 2 3; do echo out$i; echo err$i >&2; done',
-      'out1\nerr1\nout2\nerr2\nout3\nerr3\n',
-    ],
-    ['several lines', 'echo one\n\n# a comment\nif true\nthen echo two; fi\n', 'one\ntwo\n'],
-    ['a here-document', 'cat <<end\n$((1 + 1))\nend\n', '2\n'],
-    ['quotes', `echo 'it'"'"'s' "a  \\"b\\"" \\$HOME \`echo x\` $(echo "y z")`, `it's a  "b" $HOME x y z\n`],
-    ['$0 and no arguments', 'echo "$0 $#"', 'sh 0\n'],
-    ['an empty stdin', 'cat; readlink /proc/self/fd/0 || echo /dev/null', '/dev/null\n'],
-    ['UTF-8', 'printf %s "é✓😀"', 'é✓😀'],
-    ['bytes that are no text', "printf '\\377\\001' | od -An -tx1", ' ff 01\n'],
-  ];
-  for (const [what, command, output] of outputs) {
-    test(`${name}: ${what}`, async () => {
-      const run = newRun(command);
-      assert.deepEqual(await outcomeOf(run), exited(0));
-      assert.equal(logOf(run), output);
-    });
-  }
-
-  test(`${name}: 1 MB of output`, async () => {
-    const run = newRun('head -c 1000000 /dev/zero | tr "\\0" x; echo; echo end; exit 1');
-    assert.deepEqual(await outcomeOf(run), exited(1, 'end'));
-    assert.equal(statSync(run.logFile).size, 1_000_005);
-  });
-
-  test(`${name}: a command of 1 MB is run as it is`, async () => {
-    const text = '😀é"$x`\\ \n'.repeat(80_000);
-    const run = newRun(`printf %s '${text}'\necho; echo "$0 $#"; nosuch-program; exit 7`);
-    assert.ok(Buffer.byteLength(run.command) > 1_000_000);
-    const outcome = await outcomeOf(run);
-    assert.equal(outcome.kind === 'exited' && outcome.code, 7);
-    assert.equal(logOf(run).slice(0, text.length + 1), `${text}\n`);
-    assert.match(logOf(run).slice(text.length + 1), /^sh 0\nsh: 80002: (eval: )?nosuch-program: not found\n$/);
-  });
-
-  test(`${name}: what an earlier attempt said is kept, and is not this one's last line`, async () => {
-    const run = newRun('exit 3');
-    writeFileSync(run.logFile, 'earlier\n');
-    assert.deepEqual(await outcomeOf(run), exited(3));
-    assert.deepEqual(await outcomeOf({ ...run, command: 'echo later; exit 3' }), exited(3, 'later'));
-    assert.equal(logOf(run), 'earlier\nlater\n');
-  });
-
-  test(`${name}: the log is private`, async () => {
-    const run = newRun('true');
-    await outcomeOf(run);
-    assert.equal(statSync(run.logFile).mode & 0o777, 0o600);
-  });
-
-  test(`${name}: a log that the command removes costs only the last line`, async () => {
-    const run = newRun('rm "$LOG"; exit 4');
-    const outcome = await outcomeOf({ ...run, env: { LOG: run.logFile } });
-    assert.deepEqual(outcome, exited(4, '(its log cannot be read: ENOENT)'));
-  });
-
-  test(`${name}: the directory`, async () => {
-    const cwd = realpathSync(tempStore());
-    const run = newRun('pwd', { cwd });
-    const runHere = newRun('pwd');
-    assert.deepEqual(await outcomeOf(run), exited(0));
-    assert.deepEqual(await outcomeOf(runHere), exited(0));
-    assert.equal(logOf(run), `${cwd}\n`);
-    assert.equal(logOf(runHere), `${process.cwd()}\n`);
-  });
-
-  test(`${name}: variables are added to the environment`, async () => {
-    const env = { A: 'two\nlines', B: `"q" 'q' $A = \\`, C: '' };
-    const run = newRun('printf "%s|" "$A" "$B" "${C-unset}" "$PATH"', { env });
-    assert.deepEqual(await outcomeOf(run), exited(0));
-    assert.equal(logOf(run), `${env.A}|${env.B}||${process.env.PATH}|`);
-    const next = newRun('printenv A || echo unset');
-    await outcomeOf(next);
-    assert.equal(logOf(next), 'unset\n');
-  });
-
-  test(`${name}: what could not be started`, async () => {
-    const dir = tempStore();
-    const file = join(dir, 'file');
-    writeFileSync(file, '');
-    const missing = join(dir, 'missing');
-    const ran = join(dir, 'ran');
-    const command = `touch ${ran}`;
-    const logFile = join(dir, 'log');
-    const cases: [Run, string][] = [
-      [newRun(command, { cwd: missing }), `cannot enter the directory ${missing}: no such file or directory`],
-      [newRun(command, { cwd: file }), `cannot enter the directory ${file}: not a directory`],
-      [newRun(command, { logFile: dir }), `cannot open the log file ${dir}: illegal operation on a directory`],
-      [
-        newRun(command, { logFile: join(missing, 'log') }),
-        `cannot open the log file ${missing}/log: no such file or directory`,
-      ],
-      [
-        newRun(command, { groupNote: join(missing, 'note') }),
-        `cannot write ${missing}/note: no such file or directory`,
-      ],
-      [newRun(command, { env: { BIG: 'x'.repeat(200_000) } }), 'cannot run /bin/sh: argument list too long'],
-      [newRun(`${command} #${'x'.repeat(8_000_000)}`), 'cannot run /bin/sh: argument list too long'],
-      [newRun(`${command}\0`), 'its command, directory or environment has a NUL character'],
-      [newRun(command, { env: { A: '\0' } }), 'its command, directory or environment has a NUL character'],
+    const endings: [command: string, outcome: Outcome][] = [
+      ['true', exited(0)],
+      ['echo not kept; true', exited(0)],
+      ['exit 1', exited(1)],
+      ['exit 255', exited(255)],
+      ['nosuch-program', exited(127, 'sh: 1: nosuch-program: not found')],
+      ['exit 143', exited(143)],
+      ['kill -TERM $$', signaled('SIGTERM')],
+      ['kill -KILL $$', signaled('SIGKILL')],
+      ['ulimit -c 0; kill -SEGV $$', signaled('SIGSEGV')],
+      ['ulimit -c 0; kill -ABRT $$', signaled('SIGABRT')],
+      ['echo first; echo last; exit 2', exited(2, 'last')],
+      ['echo out; echo err >&2; exit 2', exited(2, 'err')],
+      ['echo said; kill -TERM $$', signaled('SIGTERM', 'said')],
+      ["printf 'caf\\303\\251 \\342\\234\\223'; exit 2", exited(2, 'café ✓')],
+      ["printf 'caf\\351'; exit 2", exited(2, 'caf\ufffd')],
+      ['--no-option; exit 5', exited(5, 'sh: 1: --no-option: not found')],
+      ['+x; exit 5', exited(5, 'sh: 1: +x: not found')],
     ];
-    for (const [run, reason] of cases) {
-      const groupNote = join(dir, 'note');
-      assert.deepEqual(await outcomeOf({ groupNote, ...run }), notStarted(reason));
+    for (const [command, outcome] of endings) {
+      test(`${JSON.stringify(command)} ends with ${JSON.stringify(outcome)}`, async () => {
+        assert.deepEqual(await outcomeOf(newRun(command)), outcome);
+      });
     }
-    assert.deepEqual(await outcomeOf(newRun('echo still works', { logFile })), exited(0));
-    assert.deepEqual(readdirSync(dir).sort(), ['file', 'log'], 'no command ran, and no note is left');
-  });
 
-  test(`${name}: what is left in the background does not hold up the end`, async (t) => {
-    const run = newRun('sleep 60 & echo $!; exit 3');
-    const command = processor.process(run);
-    const outcome = await command.ended;
-    const pid = Number(logOf(run));
-    t.after(() => process.kill(pid, 'SIGKILL'));
-    assert.deepEqual(outcome, exited(3, String(pid)));
-    await command.end(0);
-    assert.equal(isGone(pid), false, 'and is not ended afterwards');
-  });
+    const outputs: [what: string, command: string, output: string][] = [
+      [
+        'stdout and stderr in order',
+        'for i in 1 2 3; do echo out$i; echo err$i >&2; done',
+        'out1\nerr1\nout2\nerr2\nout3\nerr3\n',
+      ],
+      ['several lines', 'echo one\n\n# a comment\nif true\nthen echo two; fi\n', 'one\ntwo\n'],
+      ['a here-document', 'cat <<end\n$((1 + 1))\nend\n', '2\n'],
+      ['quotes', `echo 'it'"'"'s' "a  \\"b\\"" \\$HOME \`echo x\` $(echo "y z")`, `it's a  "b" $HOME x y z\n`],
+      ['$0 and no arguments', 'echo "$0 $#"', 'sh 0\n'],
+      ['an empty stdin', 'cat; readlink /proc/self/fd/0 || echo /dev/null', '/dev/null\n'],
+      ['UTF-8', 'printf %s "é✓😀"', 'é✓😀'],
+      ['bytes that are no text', "printf '\\377\\001' | od -An -tx1", ' ff 01\n'],
+    ];
+    for (const [what, command, output] of outputs) {
+      test(what, async () => {
+        const run = newRun(command);
+        assert.deepEqual(await outcomeOf(run), exited(0));
+        assert.equal(logOf(run), output);
+      });
+    }
 
-  test(`${name}: end() ends the whole group`, async (t) => {
-    const run = newRun('sleep 60 & echo $$; wait');
-    const command = processor.process(run);
-    const pgid = await pidIn(run);
-    endsAfter(t, pgid);
-    await command.end(TOO_LONG_MS);
-    assert.equal(groupExists(pgid), false);
-    assert.deepEqual(await command.ended, signaled('SIGTERM', String(pgid)));
-  });
+    test('1 MB of output', async () => {
+      const run = newRun('head -c 1000000 /dev/zero | tr "\\0" x; echo; echo end; exit 1');
+      assert.deepEqual(await outcomeOf(run), exited(1, 'end'));
+      assert.equal(statSync(run.logFile).size, 1_000_005);
+    });
 
-  test(`${name}: end() kills what ignores SIGTERM after the grace period`, async (t) => {
-    const run = newRun('trap "" TERM; sleep 60 & echo $$; wait');
-    const command = processor.process(run);
-    const pgid = await pidIn(run);
-    endsAfter(t, pgid);
-    const begin = performance.now();
-    await command.end(200);
-    assert.ok(performance.now() - begin >= 200);
-    assert.equal(groupExists(pgid), false);
-    assert.deepEqual(await command.ended, signaled('SIGKILL', String(pgid)));
-  });
+    test('a command of 1 MB is run as it is', async () => {
+      const text = '😀é"$x`\\ \n'.repeat(80_000);
+      const run = newRun(`printf %s '${text}'\necho; echo "$0 $#"; nosuch-program; exit 7`);
+      assert.ok(Buffer.byteLength(run.command) > 1_000_000);
+      const outcome = await outcomeOf(run);
+      assert.equal(outcome.kind === 'exited' && outcome.code, 7);
+      assert.equal(logOf(run).slice(0, text.length + 1), `${text}\n`);
+      assert.match(logOf(run).slice(text.length + 1), /^sh 0\nsh: 80002: (eval: )?nosuch-program: not found\n$/);
+    });
 
-  test(`${name}: end() kills a child that outlives the shell`, async (t) => {
-    const run = newRun('(trap "" TERM; echo $$; while :; do sleep 60; done) & wait');
-    const command = processor.process(run);
-    const pgid = await pidIn(run);
-    endsAfter(t, pgid);
-    await command.end(200);
-    assert.equal(groupExists(pgid), false);
-    assert.deepEqual(await command.ended, signaled('SIGTERM', String(pgid)));
-  });
+    test("what an earlier attempt said is kept, and is not this one's last line", async () => {
+      const run = newRun('exit 3');
+      writeFileSync(run.logFile, 'earlier\n');
+      assert.deepEqual(await outcomeOf(run), exited(3));
+      assert.deepEqual(await outcomeOf({ ...run, command: 'echo later; exit 3' }), exited(3, 'later'));
+      assert.equal(logOf(run), 'earlier\nlater\n');
+    });
 
-  test(`${name}: end() before the command runs`, async () => {
-    const command = processor.process(newRun('sleep 60'));
-    await command.end(TOO_LONG_MS);
-    assert.deepEqual(await command.ended, signaled('SIGTERM'));
-  });
+    test('the log is private', async () => {
+      const run = newRun('true');
+      await outcomeOf(run);
+      assert.equal(statSync(run.logFile).mode & 0o777, 0o600);
+    });
 
-  test(`${name}: end() of a command that cannot be started`, async () => {
-    const command = processor.process(newRun('true', { cwd: '/no/such/directory' }));
-    await command.end(TOO_LONG_MS);
-    assert.equal((await command.ended).kind, 'not started');
-  });
+    test('a log that the command removes costs only the last line', async () => {
+      const run = newRun('rm "$LOG"; exit 4');
+      const outcome = await outcomeOf({ ...run, env: { LOG: run.logFile } });
+      assert.deepEqual(outcome, exited(4, '(its log cannot be read: ENOENT)'));
+    });
 
-  test(`${name}: 200 commands, 20 at once`, async () => {
-    const logFile = join(tempStore(), 'log');
-    let next = 0;
-    const workOff = async () => {
-      while (next < 200) {
-        const number = next++;
-        const command = `echo ${number} >> ${logFile}.all; sleep 0.0${number % 7}; exit ${number}`;
-        assert.deepEqual(await outcomeOf({ command, env: {}, logFile: `${logFile}.${number}` }), exited(number));
+    test('the directory', async () => {
+      const cwd = realpathSync(tempStore());
+      const run = newRun('pwd', { cwd });
+      const runHere = newRun('pwd');
+      assert.deepEqual(await outcomeOf(run), exited(0));
+      assert.deepEqual(await outcomeOf(runHere), exited(0));
+      assert.equal(logOf(run), `${cwd}\n`);
+      assert.equal(logOf(runHere), `${process.cwd()}\n`);
+    });
+
+    test('variables are added to the environment', async () => {
+      const env = { A: 'two\nlines', B: `"q" 'q' $A = \\`, C: '' };
+      const run = newRun('printf "%s|" "$A" "$B" "${C-unset}" "$PATH"', { env });
+      assert.deepEqual(await outcomeOf(run), exited(0));
+      assert.equal(logOf(run), `${env.A}|${env.B}||${process.env.PATH}|`);
+      const next = newRun('printenv A || echo unset');
+      await outcomeOf(next);
+      assert.equal(logOf(next), 'unset\n');
+    });
+
+    test('what could not be started', async () => {
+      const dir = tempStore();
+      const file = join(dir, 'file');
+      writeFileSync(file, '');
+      const missing = join(dir, 'missing');
+      const ran = join(dir, 'ran');
+      const command = `touch ${ran}`;
+      const logFile = join(dir, 'log');
+      const cases: [Run, string][] = [
+        [newRun(command, { cwd: missing }), `cannot enter the directory ${missing}: no such file or directory`],
+        [newRun(command, { cwd: file }), `cannot enter the directory ${file}: not a directory`],
+        [newRun(command, { logFile: dir }), `cannot open the log file ${dir}: illegal operation on a directory`],
+        [
+          newRun(command, { logFile: join(missing, 'log') }),
+          `cannot open the log file ${missing}/log: no such file or directory`,
+        ],
+        [
+          newRun(command, { groupNote: join(missing, 'note') }),
+          `cannot write ${missing}/note: no such file or directory`,
+        ],
+        [
+          newRun(command, { cwd: dir, env: { BIG: 'x'.repeat(200_000) } }),
+          'cannot run /bin/sh: argument list too long',
+        ],
+        [newRun(`${command} #${'x'.repeat(8_000_000)}`), 'cannot run /bin/sh: argument list too long'],
+        [newRun(`${command}\0`), 'its command, directory or environment has a NUL character'],
+        [newRun(command, { env: { A: '\0' } }), 'its command, directory or environment has a NUL character'],
+      ];
+      for (const [run, reason] of cases) {
+        const groupNote = join(dir, 'note');
+        assert.deepEqual(await outcomeOf({ groupNote, ...run }), notStarted(reason));
       }
-    };
-    await Promise.all(Array.from({ length: 20 }, workOff));
-    const numbers = readFileSync(`${logFile}.all`, 'utf8').trim().split('\n').map(Number);
-    assert.deepEqual(
-      numbers.sort((a, b) => a - b),
-      Array.from({ length: 200 }, (_, number) => number),
-    );
-  });
+      assert.deepEqual(await outcomeOf(newRun('echo still works', { logFile })), exited(0));
+      assert.deepEqual(readdirSync(dir).sort(), ['file', 'log'], 'no command ran, and no note is left');
+    });
 
-  test(`${name}: nothing of this process reaches a command`, { skip: !onLinux }, async () => {
-    const own = new JobProcessor(newLauncher());
-    const before = { ...process.env };
-    Object.assign(process.env, { NODE_CHANNEL_FD: '99', NODE_UNIQUE_ID: '1', KEPT: 'yes' });
-    const run = newRun('ls /proc/$$/fd; grep -hE "Sig(Ign|Blk)" /proc/self/status; env | grep -E "^(NODE_[CU]|KEPT)"');
-    const others = [own.process(newRun('sleep 60')), own.process(newRun('sleep 60'))];
-    const outcome = await own.process(run).ended;
-    process.env = before;
-    await Promise.all(others.map((other) => other.end(0)));
-    own.close();
-    assert.deepEqual(outcome, exited(0));
-    const zero = '0000000000000000';
-    assert.deepEqual(logOf(run).split(/\s+/), [...inheritedFiles(), 'SigBlk:', zero, 'SigIgn:', zero, 'KEPT=yes', '']);
-  });
+    test('what is left in the background does not hold up the end', async (t) => {
+      const run = newRun('sleep 60 & echo $!; exit 3');
+      const command = processor.process(run);
+      const outcome = await command.ended;
+      const pid = Number(logOf(run));
+      t.after(() => process.kill(pid, 'SIGKILL'));
+      assert.deepEqual(outcome, exited(3, String(pid)));
+      await command.end(0);
+      assert.equal(isGone(pid), false, 'and is not ended afterwards');
+    });
 
-  test(`${name}: the group is noted while the command runs`, async () => {
-    const dir = tempStore();
-    const groupNote = join(dir, 'note');
-    // Only the fork server can promise the note before the command's first step.
-    const wait = name === 'spawn' ? `until [ -e ${groupNote}.$$ ]; do sleep 0.01; done;` : '';
-    const run = newRun(`${wait} cd ${dir}; echo $$ *; cat note.$$; echo; cat /proc/$$/stat`, { groupNote });
-    assert.deepEqual(await outcomeOf(run), exited(0));
-    const [names = '', startTime = '', stat = ''] = logOf(run).split('\n');
-    const [pid = ''] = names.split(' ');
-    assert.equal(names, `${pid} note.${pid}`);
-    if (onLinux) assert.equal(startTime, stat.split(' ')[21]);
-    assert.deepEqual(readdirSync(dir), []);
+    test('end() ends the whole group', async (t) => {
+      const run = newRun('sleep 60 & echo $$; wait');
+      const command = processor.process(run);
+      const pgid = await pidIn(run);
+      endsAfter(t, pgid);
+      await command.end(TOO_LONG_MS);
+      assert.equal(groupExists(pgid), false);
+      assert.deepEqual(await command.ended, signaled('SIGTERM', String(pgid)));
+    });
+
+    test('end() kills what ignores SIGTERM after the grace period', async (t) => {
+      const run = newRun('trap "" TERM; sleep 60 & echo $$; wait');
+      const command = processor.process(run);
+      const pgid = await pidIn(run);
+      endsAfter(t, pgid);
+      const begin = performance.now();
+      await command.end(200);
+      assert.ok(performance.now() - begin >= 200);
+      assert.equal(groupExists(pgid), false);
+      assert.deepEqual(await command.ended, signaled('SIGKILL', String(pgid)));
+    });
+
+    test('end() kills a child that outlives the shell', async (t) => {
+      const run = newRun('(trap "" TERM; echo $$; while :; do sleep 60; done) & wait');
+      const command = processor.process(run);
+      const pgid = await pidIn(run);
+      endsAfter(t, pgid);
+      await command.end(200);
+      assert.equal(groupExists(pgid), false);
+      assert.deepEqual(await command.ended, signaled('SIGTERM', String(pgid)));
+    });
+
+    test('end() before the command runs', async () => {
+      const command = processor.process(newRun('sleep 60'));
+      await command.end(TOO_LONG_MS);
+      assert.deepEqual(await command.ended, signaled('SIGTERM'));
+    });
+
+    test('end() of a command that cannot be started', async () => {
+      const command = processor.process(newRun('true', { cwd: '/no/such/directory' }));
+      await command.end(TOO_LONG_MS);
+      assert.equal((await command.ended).kind, 'not started');
+    });
+
+    test('200 commands, 20 at once', async () => {
+      const logFile = join(tempStore(), 'log');
+      let next = 0;
+      const workOff = async () => {
+        while (next < 200) {
+          const number = next++;
+          const command = `echo ${number} >> ${logFile}.all; sleep 0.0${number % 7}; exit ${number}`;
+          assert.deepEqual(await outcomeOf({ command, env: {}, logFile: `${logFile}.${number}` }), exited(number));
+        }
+      };
+      await Promise.all(Array.from({ length: 20 }, workOff));
+      const numbers = readFileSync(`${logFile}.all`, 'utf8').trim().split('\n').map(Number);
+      assert.deepEqual(
+        numbers.sort((a, b) => a - b),
+        Array.from({ length: 200 }, (_, number) => number),
+      );
+    });
+
+    test('nothing of this process reaches a command', onLinuxOnly, async () => {
+      const own = new JobProcessor(newLauncher());
+      const before = { ...process.env };
+      Object.assign(process.env, { NODE_CHANNEL_FD: '99', NODE_UNIQUE_ID: '1', KEPT: 'yes' });
+      const run = newRun(
+        'ls /proc/$$/fd; grep -hE "Sig(Ign|Blk)" /proc/self/status; env | grep -E "^(NODE_[CU]|KEPT)"',
+      );
+      const others = [own.process(newRun('sleep 60')), own.process(newRun('sleep 60'))];
+      const outcome = await own.process(run).ended;
+      process.env = before;
+      await Promise.all(others.map((other) => other.end(0)));
+      own.close();
+      assert.deepEqual(outcome, exited(0));
+      const zero = '0000000000000000';
+      assert.deepEqual(logOf(run).split(/\s+/), [
+        ...inheritedFiles(),
+        'SigBlk:',
+        zero,
+        'SigIgn:',
+        zero,
+        'KEPT=yes',
+        '',
+      ]);
+    });
+
+    test('the group is noted while the command runs', async () => {
+      const dir = tempStore();
+      const groupNote = join(dir, 'note');
+      // Only the fork server can promise the note before the command's first step.
+      const wait = name === 'spawn' ? `until [ -e ${groupNote}.$$ ]; do sleep 0.01; done;` : '';
+      const run = newRun(`${wait} cd ${dir}; echo $$ *; cat note.$$; echo; cat /proc/$$/stat`, { groupNote });
+      assert.deepEqual(await outcomeOf(run), exited(0));
+      const [names = '', startTime = '', stat = ''] = logOf(run).split('\n');
+      const [pid = ''] = names.split(' ');
+      assert.equal(names, `${pid} note.${pid}`);
+      if (onLinux) assert.equal(startTime, stat.split(' ')[21]);
+      assert.deepEqual(readdirSync(dir), []);
+    });
   });
 }
 
@@ -366,7 +384,7 @@ for (const [what, program] of [
   });
 }
 
-test('an idle fork server uses no processor time', { skip: !onLinux }, async (t) => {
+test('an idle fork server uses no processor time', onLinuxOnly, async (t) => {
   const processor = new JobProcessor(newForkServer());
   t.after(() => processor.close());
   const run = newRun('echo $$; exec sleep 60');
@@ -385,7 +403,7 @@ test('an idle fork server uses no processor time', { skip: !onLinux }, async (t)
 
 const FIXTURE = join(import.meta.dirname, '..', 'fixtures', 'oneCommand.ts');
 
-test('when the worker is killed, its commands are too', { skip: !onLinux }, async (t) => {
+test('when the worker is killed, its commands are too', onLinuxOnly, async (t) => {
   const run = newRun('sleep 60 & echo $PPID $$; wait');
   const worker = fork(FIXTURE, [run.logFile, run.command], { execArgv: ['--import', 'tsx'] });
   t.after(() => worker.kill('SIGKILL'));
@@ -398,7 +416,7 @@ test('when the worker is killed, its commands are too', { skip: !onLinux }, asyn
   await waitFor(() => !groupExists(pgid) && isGone(server), 1000);
 });
 
-test('a worker ends by itself, and so does its fork server', async () => {
+test('a worker ends by itself, and so does its fork server', { timeout: DEADLINE_MS }, async () => {
   const run = newRun('ls /proc/$$/fd; echo $PPID; exit 5');
   const worker = fork(FIXTURE, [run.logFile, run.command], { execArgv: ['--import', 'tsx'] });
   const [code] = await once(worker, 'exit');
