@@ -7,7 +7,8 @@
 #         "failed ID STEP ERRNO"  the command did not run, even if it was said to have started
 #         "ended ID STATUS"       STATUS as wait(2) gives it
 #
-# The end of stdin means that the worker is gone: every command's group is killed.
+# The end of stdin means that the worker is gone: every command's group is killed. Nothing else ends the server, so that
+# a signal to everything of queuectl leaves the commands the time that the worker gives them.
 #
 # The exit of a command is learned of by a pidfd, which select can wait for. A handler of SIGCHLD would be more
 # portable, but the signal may arrive just before select begins to wait, and then the exit goes unnoticed.
@@ -22,7 +23,8 @@ my $PIDFD_OPEN  = 434;
 my $CLOSE_RANGE = 436;
 my $WNOHANG     = 1;
 
-$SIG{PIPE} = sub { };    # a handler, because exec resets it to the default, and would keep 'IGNORE'
+my @survived = qw(HUP INT PIPE TERM);
+$SIG{$_} = sub { } for @survived;
 
 # Files opened here are closed by exec; a command gets only 0, 1 and 2.
 open my $requests, '<&:raw', \*STDIN  or exit 1;
@@ -77,6 +79,7 @@ sub start {
 sub run {
     my ($id, $directory, $log_file, $group_note, $variables, @args) = @_;
     setpgrp 0, 0;
+    $SIG{$_} = 'DEFAULT' for @survived;
     close STDOUT;    # so that the next file opened becomes number 1
     sysopen STDOUT, $log_file, O_WRONLY | O_APPEND | O_CREAT, 0600 or fail($id, 'log');
     open STDERR, '>&', \*STDOUT or fail($id, 'log');

@@ -11,7 +11,10 @@ export type { Run };
 
 /** A command that runs, or is about to. */
 export interface RunningCommand {
-  /** How it ended: known as soon as the shell exits, whatever that left behind in the background. */
+  /**
+   * How it ended: known as soon as the shell exits with 0, whatever that left behind in the background. When it failed,
+   * what it left behind is ended first.
+   */
   readonly ended: Promise<Outcome>;
   /**
    * Ends it: SIGTERM to the whole group, SIGKILL after the grace period (milliseconds; with 0 at once).
@@ -45,8 +48,12 @@ export class JobProcessor {
       },
     });
     return {
-      ended: ending.promise.then((how) => {
-        if (run.groupNote !== undefined && group !== undefined) removeNote(`${run.groupNote}.${group.pgid}`);
+      ended: ending.promise.then(async (how) => {
+        if (group !== undefined) {
+          // What an attempt that failed has left behind must not meet the next one.
+          if (!hasSucceeded(how)) await endGroup(group.pgid, GRACE_MS);
+          if (run.groupNote !== undefined) removeNote(`${run.groupNote}.${group.pgid}`);
+        }
         return outcomeOf(how, run.logFile, group?.logSize ?? 0);
       }),
       end: async (graceMs) => {
@@ -71,13 +78,16 @@ export class JobProcessor {
   }
 }
 
+/** How long the rest of a failed command's group has between SIGTERM and SIGKILL. */
+const GRACE_MS = 5000;
 const TAIL_BYTES = 4096;
 const LAST_LINE_CHARACTERS = 200;
 
+const hasSucceeded = (ending: Ending) => ending.kind === 'exited' && ending.code === 0;
+
 function outcomeOf(ending: Ending, logFile: string, logSize: number): Outcome {
   if (ending.kind === 'not started') return ending;
-  const hasSucceeded = ending.kind === 'exited' && ending.code === 0;
-  return { ...ending, lastLine: hasSucceeded ? '' : readLastLine(logFile, logSize) };
+  return { ...ending, lastLine: hasSucceeded(ending) ? '' : readLastLine(logFile, logSize) };
 }
 
 /** @param from where in the file this attempt's output begins */

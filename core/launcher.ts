@@ -81,7 +81,10 @@ export function notStarted(run: Run, step: Step, errno: number): Ending {
   return { kind: 'not started', reason: `${doing[step]}: ${message ?? `error ${errno}`}` };
 }
 
-/** Starts commands as children of this process. They live on when it is killed. */
+/**
+ * Starts commands as children of this process. They live on when it is killed, may begin before their group is noted,
+ * and one that a real-time signal ends has exited with 0, for all that Node tells.
+ */
 export class SpawnLauncher implements Launcher {
   launch(run: Run, progress: Progress): void {
     let log: number;

@@ -1,33 +1,8 @@
-/** The ways into the core: everything for the command line, and a small queue for programs (`import … from 'queuectl'`). */
-import path from 'node:path';
-import { openFileStore } from '../db/index.js';
+/** The library: a queue for programs (`import { openQueue } from 'queuectl'`). */
 import type { DeadJob, PendingJob } from '../db/schema.js';
 import { checkJobInput, type Job, type JobInput, LISTED_STATES, type ListedState, quote } from '../db/schema.js';
 import { QueuectlError } from '../utils/errors.js';
-import { QueueManager } from './queueManager.js';
-import { WorkerManager } from './workerManager.js';
-
-export interface Core {
-  readonly queue: QueueManager;
-  readonly workers: WorkerManager;
-  /** Where a job's output is. */
-  logFile(jobId: string): Promise<string>;
-  /** @returns what kept the files from being brought up to date; nothing acknowledged is lost by it */
-  close(): Promise<QueuectlError | undefined>;
-}
-
-/** @param dataDir where the store is */
-export function openCore(dataDir: string): Core {
-  const absolute = path.resolve(dataDir);
-  const store = openFileStore(absolute);
-  const queue = new QueueManager(store);
-  return {
-    queue,
-    workers: new WorkerManager(store, queue, absolute),
-    logFile: (jobId) => store.logFile(jobId),
-    close: () => store.close(),
-  };
-}
+import { openCore } from './openCore.js';
 
 /** A queue as a program uses it. Workers are started from the command line. */
 export interface Queue {

@@ -162,7 +162,11 @@ export class QueueManager {
     const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : text;
     const fault = findConfigFault(key, value);
     if (fault !== undefined || typeof value !== 'number') {
-      throw new QueuectlError('INVALID', `${key} ${fault}, not ${quote(value)}`, 'Nothing was changed.');
+      throw new QueuectlError(
+        'INVALID',
+        `${key} ${fault}, not ${Number.isFinite(value) ? quote(value) : quote(text)}`,
+        'Nothing was changed.',
+      );
     }
     await this.store.config.setConfig(key, value);
     return value;

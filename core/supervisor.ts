@@ -182,7 +182,12 @@ export class Supervisor {
         const how = signal === null ? `exit code ${code}` : `killed by ${signal}`;
         onEvent({ kind: 'worker ended', pid: child.pid ?? 0, how });
         if (!isReady) {
-          const fact = failure === '' ? `a worker process ended while it started (${how})` : failure;
+          const fact =
+            this.stopRequests > 0
+              ? 'the workers were stopped while they started'
+              : failure === ''
+                ? `a worker process ended while it started (${how})`
+                : failure;
           reject(new QueuectlError('STORAGE', fact));
         }
         if (this.isDone()) this.allEnded?.();

@@ -1,7 +1,7 @@
 /** Reading and replacing whole files so that nobody ever sees half of one. */
 import { isUtf8 } from 'node:buffer';
 import fs from 'node:fs';
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { errnoCode, QueuectlError, storageError } from './errors.js';
 
 /** Tells one version of a file from another: any replacement changes the inode, any edit the size or the time. */
@@ -53,12 +53,23 @@ export function readWhole(path: string): { content: Buffer; identity: FileIdenti
 export const noSpace = (path: string): QueuectlError =>
   new QueuectlError('STORAGE', `cannot write ${path}: no space left on device`, 'Make room and try again.');
 
-const TEMP_FILE = /\.\d+-\d+\.tmp(\.\d+)?$/;
+const TEMP_SUFFIX = /^\.\d+-\d+\.tmp(\.\d+)?$/;
 
-/** Removes what interrupted replacements left in a directory. */
-export function removeTempFiles(directory: string): void {
-  for (const name of fs.readdirSync(directory)) {
-    if (TEMP_FILE.test(name)) removeFile(`${directory}/${name}`);
+/**
+ * Removes what interrupted replacements left beside files.
+ *
+ * @param paths the files that were to be replaced, all in one directory
+ */
+export function removeTempFiles(paths: readonly string[]): void {
+  const names = paths.map((path) => basename(path));
+  const directory = dirname(paths[0] ?? '.');
+  try {
+    for (const name of fs.readdirSync(directory)) {
+      const isTemp = names.some((file) => name.startsWith(file) && TEMP_SUFFIX.test(name.slice(file.length)));
+      if (isTemp) removeFile(`${directory}/${name}`);
+    }
+  } catch (error) {
+    throw storageError(error, `remove temporary files from ${directory}`);
   }
 }
 

@@ -6,17 +6,20 @@
  *
  * The lock is a file, not the directory that proper-lockfile would make: both can be made by one process only, but on
  * ext4 making and removing a directory took 1,400 µs beside other work, a file 60. Its access time, which nobody else
- * has a use for, is a random number that tells our lock from a later one.
+ * has a use for, tells whose it is: the seconds are the pid, the rest is random.
  */
 import fs from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { errnoCode, QueuectlError } from './errors.js';
+import { pidExists } from './processIdentity.js';
 
 type Lockfile = typeof import('proper-lockfile');
 let lockfile: Lockfile | undefined;
 
-/** A lock this old was left by a process that is dead or stopped. Sections that last longer call `renew`. */
+/** A lock this old was left by a process that is dead … */
 const STALE_MS = 3000;
+/** … and one this old by a process that is stopped. Sections that may last longer call `renew`. */
+const STALE_IF_ALIVE_MS = 10_000;
 const GIVE_UP_MS = 60_000;
 const LONGEST_WAIT_MS = 20;
 
@@ -71,7 +74,7 @@ function tryLock(lockfile: Lockfile, path: string): HeldLock | undefined {
   const began = Date.now();
   let removed = false;
   let lost = false;
-  const owner = Math.floor(Math.random() * 2 ** 31);
+  const owner = process.pid + Math.random();
   const remove = (file: string) => {
     if (release === undefined)
       removed = true; // still acquiring: this removes a stale lock
@@ -127,10 +130,14 @@ function tryLock(lockfile: Lockfile, path: string): HeldLock | undefined {
   };
 }
 
-/** A lock from the future was made before the clock was set back, and would never grow stale. */
+/** What proper-lockfile is to believe of a lock's age. */
 function statLock(file: string): { readonly mtime: Date } {
-  const { mtime } = fs.statSync(file);
-  return mtime.getTime() > Date.now() + STALE_MS ? { mtime: new Date(0) } : { mtime };
+  const { mtimeMs, atimeMs } = fs.statSync(file);
+  const now = Date.now();
+  const ageMs = now - mtimeMs;
+  if (ageMs < -STALE_MS) return { mtime: new Date(0) }; // made before the clock was set back, it would never grow stale
+  if (ageMs < STALE_IF_ALIVE_MS && pidExists(Math.floor(atimeMs / 1000))) return { mtime: new Date(now) };
+  return { mtime: new Date(mtimeMs) };
 }
 
 /** Tells this lock from one made later at the same place, which may get the same inode. */

@@ -69,7 +69,8 @@ export function lookUpWithPs(pid: number): ProcessFacts | undefined {
   return startTime === '' ? undefined : { startTime, pgid: Number(pgid), isZombie: state.startsWith('Z') };
 }
 
-function pidExists(pid: number): boolean {
+/** Whether there is a process with this pid; which one it does not tell. */
+export function pidExists(pid: number): boolean {
   if (!Number.isSafeInteger(pid) || pid <= 0) return false;
   try {
     return process.kill(pid, 0);

@@ -31,12 +31,12 @@ export const enqueue: Command = {
   async run(options, ...words) {
     const source = findSource(options.file, words);
     const flags = readJobFlags(options);
-    if (source.kind === 'text') return enqueueOne(options, readJob(source.text, flags, process.cwd()));
+    if (source.kind === 'text') return enqueueOne(options, readJob(source.text, flags, currentDirectory()));
     if (flags.id !== undefined) {
       throw usage('--id names one job, and there may be many lines', 'Put the ids in the lines.');
     }
     const content = await readLines(source.path);
-    await enqueueLines(options, readJobLines(content, flags, process.cwd()));
+    await enqueueLines(options, readJobLines(content, flags, currentDirectory()));
   },
 };
 
@@ -121,3 +121,12 @@ async function readStdin(): Promise<Buffer> {
 }
 
 const usage = (fact: string, remedy: string) => new QueuectlError('USAGE', fact, remedy);
+
+function currentDirectory(): string {
+  try {
+    return process.cwd();
+  } catch (error) {
+    if (errnoCode(error) !== 'ENOENT') throw error;
+    throw new QueuectlError('STORAGE', 'the current directory has been deleted', 'Go to another one.');
+  }
+}

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
-import type { Core } from '../../core/openQueue.js';
+import type { Core } from '../../core/openCore.js';
 import { quote } from '../../db/schema.js';
 import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
 import { print, toJson, visible } from '../helpers/output.js';

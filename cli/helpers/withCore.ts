@@ -1,4 +1,4 @@
-import { type Core, openCore } from '../../core/openQueue.js';
+import { type Core, openCore } from '../../core/openCore.js';
 import { warnOutdated } from './output.js';
 
 /**

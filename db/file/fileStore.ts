@@ -24,7 +24,7 @@ import { DEFAULT_CONFIG } from '../schema.js';
 import type { Repositories, Store } from '../store.js';
 import { Draft } from './draft.js';
 import { logFileName } from './logFileName.js';
-import { type StorePaths, storePaths } from './paths.js';
+import { replacedFiles, type StorePaths, storePaths } from './paths.js';
 import { View } from './view.js';
 
 /** The snapshot lags by at most this, or by so many times what a fold costs, whichever is longer. */
@@ -107,7 +107,7 @@ export class FileStore implements Store {
       for (;;) {
         const held = await this.lock();
         try {
-          removeTempFiles(this.paths.dir);
+          removeTempFiles(replacedFiles(this.paths));
           return await section(held);
         } catch (error) {
           this.dropView(); // it may hold what was never committed
@@ -146,7 +146,12 @@ export class FileStore implements Store {
   private refreshedView(): View {
     const { view } = this;
     this.view = undefined; // if this throws, what it held is not to be used again
-    this.view = view === undefined ? View.open(this.paths) : view.refresh();
+    try {
+      this.view = view === undefined ? View.open(this.paths) : view.refresh();
+    } catch (error) {
+      view?.close();
+      throw error;
+    }
     if (this.keepsFresh && this.view.needsFold) this.foldLater(this.view);
     return this.view;
   }

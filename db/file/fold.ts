@@ -36,7 +36,7 @@ export function fold(view: View, paths: StorePaths, held: HeldLock, now: number)
   try {
     const fresh = identityOf(paths.dlq) === null || view.journal === null;
     const queue = fresh || view.queueChanged ? prepare(paths.queue, view.queueContent(), view, temps) : null;
-    held.renew();
+    held.renew(); // writing and hashing a long queue takes seconds
     const dlq = fresh || view.dlqChanged ? prepare(paths.dlq, view.dlqContent(), view, temps) : null;
     const header: JournalHeader = {
       journal: 1,

@@ -23,3 +23,6 @@ export const storePaths = (dir: string): StorePaths => ({
   workers: `${dir}/workers`,
   logs: `${dir}/logs`,
 });
+
+/** The files that are only ever replaced whole. */
+export const replacedFiles = ({ queue, dlq, config, journal }: StorePaths): string[] => [queue, dlq, config, journal];

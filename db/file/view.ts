@@ -55,6 +55,7 @@ export class View {
 
   private base: { readonly queue: BaseFile; readonly dlq: BaseFile } | null;
   private changes: Change[] = [];
+  private changedIds = new Set<string>();
   private loaded: QueueState | undefined;
   /** The jobs this process has added behind the base, as JSON; null once anything else has changed. */
   private added: Added | null = { lines: [], first: null, last: 0 };
@@ -194,8 +195,12 @@ export class View {
     if (change.jobs.size > 0) this.queueChanged = true;
     if (change.dead.size > 0) this.dlqChanged = true;
     this.added = null;
-    if (this.loaded === undefined) this.changes.push(change);
-    else this.loaded.apply(change);
+    if (this.loaded !== undefined) {
+      this.loaded.apply(change);
+      return;
+    }
+    this.changes.push(change);
+    for (const records of [change.jobs, change.dead]) for (const id of records.keys()) this.changedIds.add(id);
   }
 
   /** Notes a commit of this process that only added jobs; `lines` are those jobs as JSON. */
@@ -242,6 +247,7 @@ export class View {
     this.loaded = state;
     this.base = null;
     this.changes = [];
+    this.changedIds = new Set();
     this.added = null;
     return state;
   }
@@ -256,7 +262,7 @@ export class View {
       this.bytesSearched <= SEARCH_BYTES_MAX &&
       !base.queue.content.includes(needle) &&
       !base.dlq.content.includes(needle) &&
-      !this.changes.some((change) => change.jobs.has(id) || change.dead.has(id));
+      !this.changedIds.has(id);
     return unseen ? false : this.state.has(id);
   }
 

@@ -29,7 +29,7 @@ const STEPS: readonly Step[] = [
     ],
   },
   { verb: 'bury', id: 'b', worker: 'w1', now: T0 + 5 },
-  { verb: 'idle' },
+  { verb: 'close' },
   { verb: 'retry', id: 'b', now: T0 + 6 },
   { verb: 'claim', worker: 'w2', now: T0 + 7 },
   { verb: 'reschedule', id: 'b', worker: 'w2', runAt: T0 + 50, now: T0 + 8 },

@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 import { FileStore } from '../../db/file/fileStore.js';
 import { deadJob, pendingJob, processingJob, T0 } from '../helpers/jobFactory.js';
 import { tempStore } from '../helpers/tempStore.js';
+import { foldingStore } from './foldingStore.js';
 import { onFsCall } from './fsCalls.js';
 import { contentsOf } from './steps.js';
 
@@ -242,15 +243,10 @@ describe('a backup restored with `cp -a`', () => {
       const contents = await contentsOf(new FileStore(original));
       const dir = join(tempStore(), 'restored');
       fs.cpSync(original, dir, { recursive: true, preserveTimestamps: true });
-      let now = T0;
-      const clock = () => {
-        now += 3_600_000; // so that a fold is always due
-        return now;
-      };
-      const store = new FileStore(dir, { clock });
+      const { store, fold } = foldingStore(dir);
       assert.deepEqual(await contentsOf(store), contents);
       await store.jobs.createJob(pendingJob({ id: 'new', created_at: T0 + 9 }));
-      await store.idle();
+      await fold();
       const newer = pendingJob({ id: 'newer', created_at: T0 + 9 });
       assert.deepEqual(await openedBy(() => store.jobs.createJob(newer)), []);
       const { jobs, dead } = await contentsOf(new FileStore(dir));

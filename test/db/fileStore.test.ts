@@ -128,12 +128,15 @@ test('but not before ten times what a fold costs has passed, be it busy or idle'
   assert.deepEqual(inSnapshot(dir), ['a', 'b']);
 });
 
-test('who becomes idle folds without waiting for the second to pass', async (t) => {
+test('who keeps the files fresh and becomes idle folds without waiting for the second to pass', async (t) => {
   const dir = tempStore();
   let now = T0;
-  const store = open(t, dir, { clock: () => now });
+  const store = open(t, dir, { clock: () => now, keepsFresh: true });
+  const other = open(t, dir, { clock: () => now });
   await store.jobs.createJob(pendingJob({ id: 'a' }));
   now += 900;
+  await other.idle();
+  assert.deepEqual(inSnapshot(dir), []);
   await store.idle();
   assert.deepEqual(inSnapshot(dir), ['a']);
 });

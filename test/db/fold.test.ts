@@ -8,59 +8,53 @@ import { View } from '../../db/file/view.js';
 import type { Job } from '../../db/schema.js';
 import { deadJob, pendingJob, T0 } from '../helpers/jobFactory.js';
 import { tempStore } from '../helpers/tempStore.js';
+import { foldingStore } from './foldingStore.js';
 import { type FsCall, names, onFsCall } from './fsCalls.js';
 import { contentsOf, perform, type Step } from './steps.js';
 
-const HOUR_MS = 3_600_000;
-
-/** A store whose folds are always due, with a job in the queue and a dead one. */
-async function newStore(t: TestContext): Promise<{ store: FileStore; dir: string }> {
+/** A store with a job in the queue and a dead one. */
+async function newStore(t: TestContext) {
   const dir = join(tempStore(), 'store');
-  let now = T0;
-  const clock = () => {
-    now += HOUR_MS;
-    return now;
-  };
-  const store = new FileStore(dir, { clock });
+  const { store, fold } = foldingStore(dir);
   t.after(() => store.close());
   await store.jobs.createJob(pendingJob({ id: 'dead' }));
   await perform(store, { verb: 'claim', worker: 'w', now: T0 });
   await perform(store, { verb: 'bury', id: 'dead', worker: 'w', now: T0 });
   await store.jobs.createJob(pendingJob({ id: 'a' }));
-  await store.idle();
-  return { store, dir };
+  await fold();
+  return { store, fold, dir };
 }
 
 const read = (dir: string, file: string) => JSON.parse(fs.readFileSync(join(dir, file), 'utf8')) as unknown;
 const lines = (dir: string) => fs.readFileSync(join(dir, 'journal.ndjson'), 'utf8').split('\n');
 
 test('a fold writes the files whose records changed, and starts an empty journal', async (t) => {
-  const { store, dir } = await newStore(t);
+  const { store, fold, dir } = await newStore(t);
   const inode = (file: string) => fs.statSync(join(dir, file)).ino;
   const before = { queue: inode('queue.json'), dlq: inode('dlq.json') };
   await store.jobs.claimNext('w', T0);
   assert.equal(lines(dir).length, 3);
-  await store.idle();
+  await fold();
   assert.notEqual(inode('queue.json'), before.queue);
   assert.equal(inode('dlq.json'), before.dlq);
   assert.deepEqual(read(dir, 'queue.json'), await store.jobs.listJobs());
   assert.equal(lines(dir).length, 2);
 
   await perform(store, { verb: 'bury', id: 'a', worker: 'w', now: T0 });
-  await store.idle();
+  await fold();
   assert.notEqual(inode('dlq.json'), before.dlq);
   assert.deepEqual(read(dir, 'dlq.json'), await store.dlq.listDLQ());
 });
 
 test('one record a line, the fields in the order of the documentation, then those that are optional or unknown', async (t) => {
-  const { store, dir } = await newStore(t);
+  const { store, fold, dir } = await newStore(t);
   const { id, ...rest } = pendingJob({ id: 'b', created_at: T0 + 1, cwd: '/tmp' });
   const job = { ...rest, colour: 'red', priority: 1, id }; // in no particular order
   await store.jobs.createJob(pendingJob({ id: 'c', created_at: T0 - 1 }));
   await store.jobs.createJob(job);
   await perform(store, { verb: 'claim', worker: 'w', now: T0 });
   await perform(store, { verb: 'bury', id: 'b', worker: 'w', now: T0 });
-  await store.idle();
+  await fold();
   const queue = fs.readFileSync(join(dir, 'queue.json'), 'utf8');
   assert.equal(
     queue,
@@ -76,7 +70,7 @@ test('one record a line, the fields in the order of the documentation, then thos
     `{"id":"b","command":"true","attempts":1,"max_retries":3,"error":"exit code 1","failed_at":${T0},"created_at":${T0 + 1},"cwd":"/tmp","colour":"red","priority":1}`,
   );
   await store.dlq.retryFromDLQ('b', T0);
-  await store.idle();
+  await fold();
   const back = fs.readFileSync(join(dir, 'queue.json'), 'utf8').split('\n')[3];
   assert.equal(
     back,
@@ -124,7 +118,7 @@ function powerCut() {
 }
 
 test('what is acknowledged outlives a power cut, and so does the order of a fold', async (t) => {
-  const { store } = await newStore(t);
+  const { store, fold } = await newStore(t);
   const durable: Step[] = [
     { verb: 'create', job: pendingJob({ id: 'b' }) },
     { verb: 'retry', id: 'dead', now: T0 },
@@ -136,7 +130,7 @@ test('what is acknowledged outlives a power cut, and so does the order of a fold
     const end = onFsCall(check);
     try {
       await store.jobs.claimNext('w', T0);
-      await store.idle();
+      await fold();
       await perform(store, step);
       assert.deepEqual(atRisk(), [], `${step.verb} is acknowledged too early`);
     } finally {
@@ -161,7 +155,7 @@ test('the first job of all outlives a power cut', async () => {
 });
 
 test('at every moment of a fold readers see all of it, and every file is whole', async (t) => {
-  const { store, dir } = await newStore(t);
+  const { store, fold, dir } = await newStore(t);
   const paths = storePaths(dir);
   let old = View.open(paths);
   await perform(store, {
@@ -192,7 +186,7 @@ test('at every moment of a fold readers see all of it, and every file is whole',
     return undefined;
   });
   try {
-    await store.idle();
+    await fold();
   } finally {
     end();
     old.close();
@@ -239,14 +233,14 @@ test('a full disk stops a fold before it began; everything goes on, and the next
 });
 
 test('while there is no room for a fold, commits go on', async (t) => {
-  const { store, dir } = await newStore(t);
+  const { store, fold, dir } = await newStore(t);
   const end = onFsCall(({ name, args: [, flags] }) => {
     if (name === 'openSync' && flags === 'w') throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' });
     return undefined;
   });
   try {
     await store.jobs.claimNext('w', T0);
-    await store.idle();
+    await fold();
     await store.jobs.createJob(pendingJob({ id: 'b' }));
     assert.equal((await store.jobs.listJobs()).length, 2);
     assert.equal((await store.close())?.code, 'STORAGE');

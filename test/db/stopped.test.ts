@@ -7,6 +7,7 @@ import { FileStore } from '../../db/file/fileStore.js';
 import type { Job, ProcessingJob } from '../../db/schema.js';
 import { pendingJob, T0 } from '../helpers/jobFactory.js';
 import { tempStore } from '../helpers/tempStore.js';
+import { foldingStore } from './foldingStore.js';
 import { skipFsync } from './fsCalls.js';
 import { contentsOf, type Step } from './steps.js';
 import { buildStoreProgram, isDone, isWaiting, StoreProcess } from './storeProcess.js';
@@ -100,14 +101,14 @@ test('a reader sees the store as it was at some moment, and next as it is', asyn
       const reports = await reader.until((report) => isWaiting(report) || isDone(report));
       if (reports.some(isDone)) break;
       const stoppedIn = reports.length - 1;
-      const writer = new FileStore(dir, { clock: steadily() });
+      const { store: writer, fold } = foldingStore(dir);
       const moments = [await writer.jobs.listJobs()];
       const changes: (() => Promise<unknown>)[] = [
         () => writer.jobs.createJob(pendingJob({ id: 'b', priority: 9 })),
-        () => writer.idle(),
+        fold,
         () => writer.jobs.claimNext('w', T0),
         () => writer.jobs.claimNext('w', T0),
-        () => writer.idle(),
+        fold,
       ];
       for (const change of changes) {
         await change();
@@ -142,15 +143,6 @@ function loseLock(dir: string): void {
   fs.rmSync(join(dir, 'lock/store'), { force: true });
 }
 
-/** A clock by which a fold is due whenever it is asked. */
-function steadily(): () => number {
-  let now = T0 + 100 * HOUR_MS;
-  return () => {
-    now += HOUR_MS;
-    return now;
-  };
-}
-
 async function fill(dir: string): Promise<void> {
   const store = new FileStore(dir, { clock: () => T0 });
   await store.transaction(async ({ jobs, dlq }) => {
@@ -165,10 +157,10 @@ async function fill(dir: string): Promise<void> {
 
 /** The successor commits, folds and commits once more while the sleeper sleeps; then the sleeper wakes. */
 async function checkSuccession(dir: string, when: string, wake: () => Promise<Report[]>): Promise<void> {
-  const successor = new FileStore(dir, { clock: steadily() });
+  const { store: successor, fold } = foldingStore(dir);
   await successor.jobs.createJob(pendingJob({ id: 'b', created_at: T0 + 20 }));
   const own = await successor.jobs.claimNext('successor', T0);
-  await successor.idle();
+  await fold();
   const folded = read(dir, 'queue.json');
   assert.deepEqual(
     folded.filter(({ id }) => id === 'b' || id === own?.id).map(({ state }) => state),

@@ -82,11 +82,13 @@ async function carryOut(order: Order): Promise<void> {
     return /^f(data)?syncSync$/.test(call.name) ? { result: undefined } : undefined; // no power is cut here
   });
   let passed = 0;
-  const store = new FileStore(dir, { clock: () => now + passed * HOUR_MS, keepsFresh });
+  const open = () => new FileStore(dir, { clock: () => now + passed * HOUR_MS, keepsFresh });
+  let store = open();
   try {
     for (const step of steps) {
       const acknowledged = (await perform(store, step)) ?? null;
       passed += 1;
+      if (step.verb === 'close') store = open();
       report({ acknowledged, ...(reportContents ? { contents: await contentsOf(new FileStore(dir)) } : {}) });
     }
   } catch (error) {

@@ -1,29 +1,22 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FileStore } from '../../db/file/fileStore.js';
 import { storePaths } from '../../db/file/paths.js';
 import { View } from '../../db/file/view.js';
 import { pendingJob, processingJob, T0 } from '../helpers/jobFactory.js';
 import { tempStore } from '../helpers/tempStore.js';
+import { foldingStore } from './foldingStore.js';
 import { onFsCall } from './fsCalls.js';
 
-const HOUR_MS = 3_600_000;
-
-/** A store whose folds are always due, with a job and a dead one in its snapshot and a job in its journal. */
+/** A store with a job and a dead one in its snapshot and a job in its journal. */
 async function newStore() {
   const dir = tempStore();
-  let now = T0;
-  const clock = () => {
-    now += HOUR_MS;
-    return now;
-  };
-  const store = new FileStore(dir, { clock });
+  const { store, fold } = foldingStore(dir);
   await store.jobs.createJob(pendingJob({ id: 'dead' }));
   await store.dlq.moveToDLQ((await store.jobs.claimNext('w', T0)) ?? processingJob(), 'exit code 1', T0);
   await store.jobs.createJob(pendingJob({ id: 'in the snapshot' }));
-  await store.idle();
+  await fold();
   await store.jobs.createJob(pendingJob({ id: 'in the journal', created_at: T0 + 1 }));
-  return { store, paths: storePaths(dir) };
+  return { store, fold, paths: storePaths(dir) };
 }
 
 test('it tells whether an id is taken without parsing the records, where bytes prove it', async () => {
@@ -41,13 +34,13 @@ test('it tells whether an id is taken without parsing the records, where bytes p
 });
 
 test('it follows the commits and the folds of others without reading a snapshot again', async () => {
-  const { store, paths } = await newStore();
+  const { store, fold, paths } = await newStore();
   const view = View.open(paths);
   assert.equal(view.state.listJobs().length, 2);
   const opened: unknown[] = [];
   for (const round of [1, 2, 3]) {
     await store.jobs.claimNext('w', T0);
-    await store.idle();
+    await fold();
     await store.jobs.createJob(pendingJob({ id: `new ${round}`, created_at: T0 + 1 + round }));
     const end = onFsCall(({ name, args }) => {
       if (name === 'openSync') opened.push(args[0]);
@@ -66,12 +59,12 @@ test('it follows the commits and the folds of others without reading a snapshot 
 });
 
 test('it starts afresh when it has missed a whole journal', async () => {
-  const { store, paths } = await newStore();
+  const { store, fold, paths } = await newStore();
   const old = View.open(paths);
   assert.equal(old.state.countJobs().pending, 2);
   for (const id of ['a', 'b']) {
     await store.jobs.createJob(pendingJob({ id, created_at: T0 + 2 }));
-    await store.idle();
+    await fold();
   }
   const view = old.refresh();
   assert.notEqual(view, old);
@@ -81,10 +74,10 @@ test('it starts afresh when it has missed a whole journal', async () => {
 });
 
 test('what it has read stays right when the snapshot is parsed later', async () => {
-  const { store, paths } = await newStore();
+  const { store, fold, paths } = await newStore();
   const view = View.open(paths);
   await store.jobs.claimNext('w', T0);
-  await store.idle();
+  await fold();
   await store.jobs.claimNext('w', T0);
   assert.equal(view.refresh(), view);
   assert.equal(view.isLoaded, false);

@@ -10,11 +10,19 @@ const error = (code: string) => Object.assign(new Error(code), { code });
 
 test('removeTempFiles removes what interrupted replacements left and nothing else', () => {
   const dir = tempStore();
-  const kept = ['queue.json', 'journal.ndjson', 'notes.tmp', 'queue.json.bak', 'queue.json.1.tmp', '7-1.tmp.txt'];
+  const kept = [
+    'queue.json',
+    'journal.ndjson',
+    'notes.tmp',
+    'queue.json.bak',
+    'queue.json.1.tmp',
+    '7-1.tmp.txt',
+    'notes.4711-3.tmp',
+  ];
   for (const name of [...kept, 'queue.json.4711-3.tmp', 'dlq.json.4711-12.tmp.2887615331']) {
     fs.writeFileSync(join(dir, name), '');
   }
-  removeTempFiles(dir);
+  removeTempFiles(['queue.json', 'dlq.json'].map((name) => join(dir, name)));
   assert.deepEqual(fs.readdirSync(dir).sort(), kept.sort());
   removeFile(join(dir, 'not there'));
 });
