@@ -21,7 +21,7 @@ export function groupExists(pgid: number): boolean {
 /**
  * Ends a process group: SIGTERM to all of it, SIGKILL to what is left after the grace period.
  *
- * @param graceMs milliseconds; with 0, SIGKILL follows at once
+ * @param graceMs milliseconds; with 0 it is SIGKILL at once
  * @returns when the group is gone, or when nobody is left in it whom this user may signal
  * @throws RangeError for a group that must never be signalled: this process's own, init's, or no group at all
  */
@@ -30,8 +30,10 @@ export async function endGroup(pgid: number, graceMs: number): Promise<void> {
     throw new RangeError(`process group ${pgid} is not one to end`);
   }
   const deadline = performance.now() + graceMs;
-  signalGroup(pgid, 'SIGTERM');
-  signalGroup(pgid, 'SIGCONT'); // what is stopped does not see the SIGTERM before it goes on
+  if (graceMs > 0) {
+    signalGroup(pgid, 'SIGTERM');
+    signalGroup(pgid, 'SIGCONT'); // what is stopped does not see the SIGTERM before it goes on
+  }
   for (let waitMs = FIRST_WAIT_MS; groupExists(pgid); waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
     const leftMs = deadline - performance.now();
     if (leftMs <= 0 && signalGroup(pgid, 'SIGKILL') === 'refused') return;

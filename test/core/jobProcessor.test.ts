@@ -315,7 +315,7 @@ for (const [name, newLauncher] of LAUNCHERS) {
       const dir = tempStore();
       const groupNote = join(dir, 'note');
       // Only the fork server can promise the note before the command's first step.
-      const wait = name === 'spawn' ? `until [ -e ${groupNote}.$$ ]; do sleep 0.01; done;` : '';
+      const wait = name === 'spawn' ? `until [ -s ${groupNote}.$$ ]; do sleep 0.01; done;` : '';
       const run = newRun(`${wait} cd ${dir}; echo $$ *; cat note.$$; echo; cat /proc/$$/stat`, { groupNote });
       assert.deepEqual(await outcomeOf(run), exited(0));
       const [names = '', startTime = '', stat = ''] = logOf(run).split('\n');

@@ -102,6 +102,7 @@ async function playOut(dir: string, plans: readonly Plan[]): Promise<void> {
   let now = T0;
   const open = (index: number) => new FileStore(dir, { clock: () => now, keepsFresh: index === 0 });
   const stores = Array.from({ length: HANDLES }, (_, index) => open(index));
+  const abandoned: FileStore[] = [];
   const reader = new FileStore(dir);
   let model = emptyModel;
   let config: Config = DEFAULT_CONFIG;
@@ -162,6 +163,7 @@ async function playOut(dir: string, plans: readonly Plan[]): Promise<void> {
         stores[plan.on] = open(plan.on);
         return;
       case 'abandon':
+        abandoned.push(store);
         stores[plan.on] = open(plan.on);
     }
   }
@@ -173,7 +175,7 @@ async function playOut(dir: string, plans: readonly Plan[]): Promise<void> {
       await look(reader);
     }
   } finally {
-    for (const store of [...stores, reader]) assert.equal(await store.close(), undefined);
+    for (const store of [...stores, reader, ...abandoned]) assert.equal(await store.close(), undefined);
   }
   checkFiles(dir, oldestFirst(model.jobs), model.dead);
 }

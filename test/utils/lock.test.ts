@@ -34,22 +34,42 @@ test('one holder at a time: the next gets the lock when it is unlocked', async (
   assert.equal(fs.existsSync(path), false);
 });
 
-const LEFT: [what: string, ageMs: number][] = [
-  ['left by a process that died', 5000],
-  ['left before the clock was set back', -60_000],
+/** Makes a lock that some process has held for so long, as far as anybody can tell. */
+function leaveLock(path: string, pid: number, ageMs: number): void {
+  fs.writeFileSync(path, '');
+  fs.utimesSync(path, pid + 0.5, new Date(Date.now() - ageMs));
+}
+
+const NOBODY = 2 ** 30;
+const LEFT: [what: string, pid: number, ageMs: number][] = [
+  ['left by a process that died', NOBODY, 4000],
+  ['left by a process that is stopped', process.pid, 11_000],
+  ['left before the clock was set back', NOBODY, -60_000],
 ];
-for (const [what, ageMs] of LEFT) {
+for (const [what, pid, ageMs] of LEFT) {
   test(`a lock ${what} is taken over`, async () => {
     const path = newPath();
-    fs.writeFileSync(path, '');
-    const made = new Date(Date.now() - ageMs);
-    fs.utimesSync(path, made, made);
+    leaveLock(path, pid, ageMs);
     const held = await lock(path);
     assert.ok(held.isMine());
     held.unlock();
     assert.equal(fs.existsSync(path), false);
   });
 }
+
+test('a lock of a process that is alive and busy is not', async () => {
+  const path = newPath();
+  leaveLock(path, process.pid, 7000);
+  let tries = 0;
+  const end = onFsCall(({ name }) => {
+    if (name === 'openSync' && tries++ === 5) fs.unlinkSync(path);
+    return undefined;
+  });
+  const held = await lock(path);
+  end();
+  assert.equal(tries, 6);
+  held.unlock();
+});
 
 test('a holder whose lock was taken over knows, and leaves the new one alone', async () => {
   const path = newPath();

@@ -67,7 +67,7 @@ test('a stopped group sees the SIGTERM', async (t) => {
   assert.equal(leader.exitCode, 7);
 });
 
-test('with no grace nobody has time to tidy up', async (t) => {
+test('with no grace there is no SIGTERM', async (t) => {
   const { leader, pgid } = await startGroup(t, 'trap "exit 7" TERM; echo ready; while :; do sleep 0.01; done');
   await endGroup(pgid, 0);
   if (leader.signalCode === null) await once(leader, 'exit');
