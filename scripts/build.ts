@@ -7,7 +7,7 @@ import { type BuildOptions, build, type Plugin } from 'esbuild';
 const root = join(import.meta.dirname, '..');
 const dist = join(root, 'dist');
 const programs = { queuectl: 'cli/bin/queuectl.ts', workerMain: 'core/workerMain.ts' };
-const library = { index: 'core/openQueue.ts' };
+const modules = { index: 'core/openQueue.ts' };
 
 /**
  * Loading a module nobody uses takes time at every start. yargs' own modules do nothing but define things, so what is
@@ -38,7 +38,7 @@ const options = {
   logLevel: 'warning',
 } satisfies BuildOptions;
 
-for (const entryPoint of Object.values({ ...programs, ...library })) await access(join(root, entryPoint));
+for (const entryPoint of Object.values({ ...programs, ...modules })) await access(join(root, entryPoint));
 await rm(dist, { recursive: true, force: true });
 // CommonJS starts faster than an ES module: `node -e 0` takes 70 ms, an empty module 77, an empty script 71.
 await build({
@@ -53,7 +53,7 @@ await build({
 });
 await build({
   ...options,
-  entryPoints: library,
+  entryPoints: modules,
   format: 'esm',
   // The dependencies that are CommonJS use `require` and `__filename`, which an ES module does not have.
   define: { __filename: 'import.meta.filename' },
