@@ -1,7 +1,5 @@
-import type { WorkerEvent } from '../../core/workerManager.js';
-import { QueuectlError } from '../../utils/errors.js';
 import { readInteger } from '../helpers/numbers.js';
-import { print, printResult } from '../helpers/output.js';
+import { print, printResult, talk } from '../helpers/output.js';
 import { withCore } from '../helpers/withCore.js';
 import { describeEvent } from '../helpers/workerEvents.js';
 import type { Command } from './command.js';
@@ -21,15 +19,12 @@ export const workerStart: Command = {
   async run({ dataDir, json, ...flags }) {
     const count = readInteger('--count', flags.count, 1, COUNT_LIMIT) ?? 1;
     const concurrency = readInteger('--concurrency', flags.concurrency, 1, CONCURRENCY_LIMIT) ?? 1;
-    if (flags.foreground && json) {
-      throw new QueuectlError('USAGE', '--json and --foreground exclude each other', 'Leave one of them out.');
-    }
     await withCore(dataDir, async ({ workers }) => {
       if (!json) print(`Starting ${count} worker ${count === 1 ? 'process' : 'processes'}...`);
       if (flags.foreground) {
-        const showEvent = (event: WorkerEvent) => print(describeEvent(event, new Date()));
-        await workers.runForeground({ count, concurrency, onEvent: showEvent });
-        return print('All workers stopped.');
+        const show = json ? talk : print; // the one JSON value comes when all is over
+        await workers.runForeground({ count, concurrency, onEvent: (event) => show(describeEvent(event, new Date())) });
+        return printResult(json, 'All workers stopped.', { stopped: count });
       }
       const { supervisorPid, pids } = await workers.startWorkers({ count, concurrency });
       printResult(json, pids.map((pid, index) => `Worker ${index + 1} started with PID: ${pid}`).join('\n'), {

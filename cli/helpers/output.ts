@@ -6,6 +6,11 @@ export function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
+/** Says something that is not the command's result. */
+export function talk(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
 /** Prints what a command has to say: as text, or with `--json` as one JSON value. */
 export function printResult(asJson: boolean | undefined, text: string, value: unknown): void {
   print(asJson ? toJson(value) : text);

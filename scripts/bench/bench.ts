@@ -41,7 +41,6 @@ export interface Ran {
 export class Bench {
   private readonly root = fs.mkdtempSync(join(tmpdir(), 'queuectl-bench-'));
   private made = 0;
-
   private readonly guardian: ChildProcess;
 
   /** @param full whether the run may take its time: large sizes, many rounds */

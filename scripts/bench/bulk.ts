@@ -17,7 +17,12 @@ export const bulk: Figure = {
     const lines = 100_000;
     const jobs = bench.fileOf(lines, (at) => `{"id":"job-${at}","command":"echo ${at}"}`);
     const { queuectl, bare } = await interleave(bench.full ? 15 : 5, {
-      queuectl: async () => (await new BenchStore(bench).queuectl(['enqueue', '-'], jobs)).ms,
+      queuectl: async () => {
+        const store = new BenchStore(bench);
+        const { ms } = await store.queuectl(['enqueue', '-'], jobs);
+        store.remove();
+        return ms;
+      },
       bare: async () => (await bench.run(process.execPath, ['-e', BARE_SCRIPT, bench.newPath()], { stdin: jobs })).ms,
     });
     return [

@@ -108,4 +108,4 @@ try {
   say(`bench: ${error instanceof Error ? error.message : String(error)}`);
   process.exitCode = 1;
 }
-process.exit();
+process.exit(); // a figure that failed may have left something open

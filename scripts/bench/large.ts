@@ -1,7 +1,7 @@
 /** What a million jobs cost, beside a hundred thousand. */
 import type { Bench } from './bench.js';
 import { count, digits, type Figure, median, type Row } from './figure.js';
-import { memoryOf, untilIdle } from './proc.js';
+import { memoryOf, needsLinux, untilIdle } from './proc.js';
 import { measureTurns, storeOfWaiting } from './turns.js';
 
 type Cost = 'enqueue' | 'start' | 'memory' | 'status' | 'one more' | 'fold' | 'claim';
@@ -10,11 +10,8 @@ type Cost = 'enqueue' | 'start' | 'memory' | 'status' | 'one more' | 'fold' | 'c
 async function costsOf(bench: Bench, jobs: number): Promise<Record<Cost, number>> {
   const { store, enqueueMs } = await storeOfWaiting(bench, jobs, { delaySeconds: 1_000_000 });
   const workers = await store.startWorkers(1);
-  let rss = Number.NaN;
-  if (process.platform === 'linux') {
-    await untilIdle(workers.pids);
-    rss = memoryOf(workers.pids[0] ?? Number.NaN).rss;
-  }
+  await untilIdle(workers.pids);
+  const { rss } = memoryOf(workers.pids[0] ?? Number.NaN);
   const status = await store.queuectl(['status']);
   await store.stopWorkers();
   const oneMore = await store.queuectl(['enqueue', 'true', '--delay', '1000000']);
@@ -44,7 +41,7 @@ const ROWS: readonly (readonly [Cost, string, Row['unit']])[] = [
 
 export const large: Figure = {
   name: 'large',
-  obstacle: ({ full }) => (full ? undefined : 'it takes minutes; add --full'),
+  obstacle: ({ full }) => (full ? needsLinux() : 'it takes minutes; add --full'),
   async measure(bench) {
     const [size, smaller] = [1_000_000, 100_000];
     const costs: Record<'size' | 'smaller', Record<Cost, number>[]> = { size: [], smaller: [] };

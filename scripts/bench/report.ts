@@ -3,12 +3,10 @@ import fs from 'node:fs';
 import os from 'node:os';
 import { digits, median, type Row, type Skipped, type Target, verdictOn } from './figure.js';
 
-/** The machine, as far as it matters and is nobody's business: `2 × …, Debian GNU/Linux 12, Node v22.0.0`. */
+/** What the figures depend on: `2 × AMD EPYC, Debian GNU/Linux 12 (bookworm), Node v22.0.0`. */
 export function describeMachine(): string {
   const cores = os.cpus();
-  const model = cores[0]?.model.trim() ?? os.arch();
-  const memory = `${Math.round(os.totalmem() / 2 ** 30)} GiB`;
-  return [`${cores.length} × ${model}`, memory, systemName(), `Node ${process.version}`].join(', ');
+  return `${cores.length} × ${cores[0]?.model.trim() ?? os.arch()}, ${systemName()}, Node ${process.version}`;
 }
 
 function systemName(): string {
@@ -18,7 +16,7 @@ function systemName(): string {
 
 const HEAD = ['figure', 'against', 'median', 'min–max', 'rounds', 'must reach', 'aim', ''];
 
-/** The rows in columns, as Markdown reads them; under each row what it was made of. */
+/** The rows in columns, as Markdown reads them. */
 export function table(rows: readonly (Row | Skipped)[]): string {
   const lines = rows.map((row) => ('skipped' in row ? [row.what, '', 'skipped'] : cells(row)));
   const all = [HEAD, ...lines];

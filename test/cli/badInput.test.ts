@@ -199,7 +199,6 @@ const CASES: Case[] = [
     says: /^--concurrency must be an integer from 1 to 1000/,
   },
   { args: ['worker-start', '3'], code: 2, says: /^unexpected argument "3" after worker-start/ },
-  { args: ['worker-start', '--foreground', '--json'], code: 2, says: /^--json and --foreground exclude each other/ },
   { args: ['worker'], code: 2, says: 'worker needs a subcommand. There are: worker start, worker stop.' },
   { args: ['dlq', 'rm'], code: 2, says: 'dlq has no subcommand "rm". There are: dlq list, dlq retry.' },
   // the command line as such

@@ -250,3 +250,23 @@ test('help is found everywhere', async () => {
   const { code, stdout, stderr } = await runCli([], { dataDir });
   assert.deepEqual({ code, stdout, stderr }, { code: 2, stdout: '', stderr: overview });
 });
+
+test('worker-start --foreground --json talks on stderr, and says how many have stopped at the end', async () => {
+  const workers = spawn(process.execPath, [
+    PROGRAM,
+    '--data-dir',
+    tempStore(),
+    'worker-start',
+    '--foreground',
+    '--json',
+  ]);
+  const stdout = text(workers.stdout);
+  let talk = '';
+  workers.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    talk += chunk;
+  });
+  await waitFor(() => talk.includes('Worker 1 started with PID:'));
+  workers.kill('SIGINT');
+  assert.deepEqual(JSON.parse(await stdout), { stopped: 1 });
+  await waitFor(() => workers.exitCode === 0);
+});
