@@ -246,9 +246,11 @@ describe('a backup restored with `cp -a`', () => {
       const { store, fold } = foldingStore(dir);
       assert.deepEqual(await contentsOf(store), contents);
       await store.jobs.createJob(pendingJob({ id: 'new', created_at: T0 + 9 }));
-      await fold();
-      const newer = pendingJob({ id: 'newer', created_at: T0 + 9 });
-      assert.deepEqual(await openedBy(() => store.jobs.createJob(newer)), []);
+      const opened = await openedBy(async () => {
+        await fold();
+        await store.jobs.createJob(pendingJob({ id: 'newer', created_at: T0 + 9 }));
+      });
+      assert.deepEqual(opened, []);
       const { jobs, dead } = await contentsOf(new FileStore(dir));
       assert.equal(jobs.length, contents.jobs.length + 2);
       assert.deepEqual(dead, contents.dead);
