@@ -262,7 +262,10 @@ export class FileStore implements Store {
   private async leavesTidyingToMe(): Promise<boolean> {
     if (identityOf(this.paths.journal) === null) return false;
     const view = await this.turns.run(async () => this.refreshedView());
-    if (!view.needsFold) return false;
+    if (!view.needsFold) {
+      this.foldFailure = undefined; // somebody else has folded since
+      return false;
+    }
     return !(await this.workers.listRecords()).some(isAlive);
   }
 }

@@ -186,6 +186,28 @@ test('a fold that failed is tried again, and once it succeeds close has nothing 
   assert.equal(await store.close(), undefined);
 });
 
+test('a fold that failed is no matter once somebody else has folded', async (t) => {
+  const dir = tempStore();
+  let now = T0;
+  const store = open(t, dir, { clock: () => now, keepsFresh: true });
+  await store.jobs.createJob(pendingJob({ id: 'a' }));
+  now += 60_000;
+  const end = onFsCall((call) => {
+    if (call.name !== 'renameSync' || !names(call, 'queue.json')) return undefined;
+    throw Object.assign(new Error('EIO'), { code: 'EIO' });
+  });
+  try {
+    await store.idle();
+  } finally {
+    end();
+  }
+  const other = open(t, dir);
+  assert.equal((await other.jobs.listJobs()).length, 1);
+  assert.equal(await other.close(), undefined);
+  assert.deepEqual(inSnapshot(dir), ['a']);
+  assert.equal(await store.close(), undefined);
+});
+
 test('a transaction whose lock is lost is begun again from the start, and counts once', async (t) => {
   const dir = tempStore();
   const [store, other] = [open(t, dir), open(t, dir)];
