@@ -3,6 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import fs from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { errnoCode, QueuectlError, storageError } from './errors.js';
+import { findJsonFault } from './jsonFault.js';
 
 /** Tells one version of a file from another: any replacement changes the inode, any edit the size or the time. */
 export interface FileIdentity {
@@ -123,7 +124,8 @@ export function parseJsonFile(path: string, content: Buffer): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw damaged(path, `it is not JSON${placeOf(error, text)}`);
+    if (!(error instanceof SyntaxError)) throw error;
+    throw damaged(path, `it is not JSON${placeOf(text)}`);
   }
 }
 
@@ -131,10 +133,8 @@ export function parseJsonFile(path: string, content: Buffer): unknown {
 export const damaged = (path: string, fault: string): QueuectlError =>
   new QueuectlError('DAMAGED', `${path} is damaged: ${fault}`, 'Nothing was changed; repair it or restore a backup.');
 
-function placeOf(error: unknown, text: string): string {
-  if (!(error instanceof SyntaxError)) return '';
-  const position = /at position (\d+)/.exec(error.message)?.[1];
-  const before = text.slice(0, position === undefined ? text.length : Number(position));
+function placeOf(text: string): string {
+  const before = text.slice(0, findJsonFault(text));
   const line = before.split('\n').length;
   return ` (line ${line}, column ${before.length - before.lastIndexOf('\n')})`;
 }

@@ -2,7 +2,7 @@
 import { isUtf8 } from 'node:buffer';
 import { checkJobInput, type JobInput, quote } from '../../db/schema.js';
 import { QueuectlError } from '../../utils/errors.js';
-import { describeJsonFault } from './jsonFault.js';
+import { describeJsonFault } from '../../utils/jsonFault.js';
 
 type Fields = { readonly [field: string]: unknown };
 /** What the flags say of a job. */

@@ -77,3 +77,7 @@ for (const [content, fault] of FAULTS) {
     });
   });
 }
+
+test('a file that is not JSON is refused with the place of its first fault, on every version of Node', () => {
+  assert.throws(() => parseJsonFile('/q.json', Buffer.from('[\n{"a":1},\n{"a":x}\n]\n')), /line 3, column 6/);
+});

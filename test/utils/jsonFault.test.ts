@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { describeJsonFault, findJsonFault } from '../../cli/helpers/jsonFault.js';
+import { describeJsonFault, findJsonFault } from '../../utils/jsonFault.js';
 
 test('malformed JSON is located', () => {
   const cases: [text: string, found: string][] = [
