@@ -10,6 +10,7 @@ import { Socket } from 'node:net';
 import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { readGroupNote } from '../utils/groupNote.js';
 import { endGroup } from '../utils/processGroup.js';
 import {
   type Ending,
@@ -30,8 +31,7 @@ type Perl = ChildProcessByStdio<Writable, Readable, null>;
 interface Request {
   readonly run: Run;
   readonly progress: Progress;
-  /** Known once it has started. */
-  pid?: number;
+  isStarted: boolean;
 }
 
 export class ForkServer implements Launcher {
@@ -52,7 +52,7 @@ export class ForkServer implements Launcher {
     }
     this.lastId += 1;
     const id = String(this.lastId);
-    this.requests.set(id, { run, progress });
+    this.requests.set(id, { run, progress, isStarted: false });
     if (this.requests.size === 1) keepsAwake(this.perl, true);
     this.perl.stdin.write(encode(id, run));
   }
@@ -90,28 +90,37 @@ export class ForkServer implements Launcher {
     const request = this.requests.get(id);
     if (request === undefined) return; // the end of a process that could not become its command
     const { run, progress } = request;
-    if (kind === 'started') {
-      request.pid = Number(values[0]);
-      progress.started(request.pid, Number(values[1]));
+    if (kind === 'failed') {
+      const [step, errno] = [values[0] as Step, Number(values[1])]; // forkServer.pl uses the names of Step
+      this.requests.delete(id);
+      progress.ended(notStarted(run, step, errno));
       return;
     }
+    const [pid, logSize, status] = values.map(Number) as [number, number, number?]; // as forkServer.pl says
+    if (!request.isStarted) progress.started(pid, logSize);
+    request.isStarted = true;
+    if (status === undefined) return;
     this.requests.delete(id);
-    const [step, errno] = [values[0] as Step, Number(values[1])]; // forkServer.pl uses the names of Step
-    progress.ended(kind === 'failed' ? notStarted(run, step, errno) : endingOf(Number(values[0])));
+    progress.ended(endingOf(status));
   }
 
   /**
-   * The server has ended. Every message of it has been read, and it writes that a command started before the command
-   * runs; so what has not started never will, and can be started in the other way.
+   * The server has ended, and so have those of its children that had not become a command yet: they held its stdout,
+   * too. So a command that is not noted never started, nor will it, and can be started in the other way.
    */
   private lose(): void {
     if (!this.isReady) this.isUsable = false;
     this.perl = undefined;
     const lost = [...this.requests.values()];
     this.requests.clear();
-    for (const { run, progress, pid } of lost) {
-      if (pid === undefined) this.fallback.launch(run, progress);
-      else void endGroup(pid, 0).then(() => progress.ended({ kind: 'signaled', signal: 'SIGKILL' }));
+    for (const { run, progress, isStarted } of lost) {
+      const group = readGroupNote(run.groupNote);
+      if (group === undefined) {
+        this.fallback.launch(run, progress);
+        continue;
+      }
+      if (!isStarted) progress.started(group.pgid, 0);
+      void endGroup(group.pgid, 0).then(() => progress.ended({ kind: 'signaled', signal: 'SIGKILL' }));
     }
   }
 }
@@ -123,7 +132,7 @@ function encode(id: string, run: Run): Buffer {
     id,
     run.cwd ?? '',
     run.logFile,
-    run.groupNote ?? '',
+    run.groupNote,
     String(variables.length),
     ...variables,
     ...shellArguments(run.command),

@@ -1,7 +1,8 @@
 /** Runs one command and reports how it ended. It does not know that a queue exists. */
-import { closeSync, fstatSync, openSync, readSync, unlinkSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { stripVTControlCharacters } from 'node:util';
 import { errnoCode } from '../utils/errors.js';
+import { clearGroupNote } from '../utils/groupNote.js';
 import { endGroup } from '../utils/processGroup.js';
 import { ForkServer } from './forkServer.js';
 import { type Ending, type Launcher, type Progress, type Run, SpawnLauncher } from './launcher.js';
@@ -49,11 +50,9 @@ export class JobProcessor {
     });
     return {
       ended: ending.promise.then(async (how) => {
-        if (group !== undefined) {
-          // What an attempt that failed has left behind must not meet the next one.
-          if (!hasSucceeded(how)) await endGroup(group.pgid, GRACE_MS);
-          if (run.groupNote !== undefined) removeNote(`${run.groupNote}.${group.pgid}`);
-        }
+        // What an attempt that failed has left behind must not meet the next one.
+        if (group !== undefined && !hasSucceeded(how)) await endGroup(group.pgid, GRACE_MS);
+        clearGroupNote(run.groupNote);
         return outcomeOf(how, run.logFile, group?.logSize ?? 0);
       }),
       end: async (graceMs) => {
@@ -118,14 +117,6 @@ export function lastLineOf(output: Buffer): string {
       .trim(),
   );
   return [...(shown.findLast((line) => line !== '') ?? '')].slice(0, LAST_LINE_CHARACTERS).join('').trim();
-}
-
-function removeNote(file: string): void {
-  try {
-    unlinkSync(file);
-  } catch (error) {
-    if (errnoCode(error) !== 'ENOENT') throw error;
-  }
 }
 
 function deferred<T>() {

@@ -1,8 +1,9 @@
 /** What the two ways of starting a command share, and the plain one of them: a child of this process. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, fstatSync, openSync, writeFileSync } from 'node:fs';
+import { closeSync, fstatSync, openSync } from 'node:fs';
 import { getSystemErrorMap } from 'node:util';
 import { errnoCode } from '../utils/errors.js';
+import { writeGroupNote } from '../utils/groupNote.js';
 import { startTimeOf } from '../utils/processIdentity.js';
 
 /** What to run and where. Paths are absolute. */
@@ -14,8 +15,8 @@ export interface Run {
   readonly env: Readonly<Record<string, string>>;
   /** Its stdout and stderr are appended here; made with mode 0600. */
   readonly logFile: string;
-  /** While the command runs there is a file `<groupNote>.<pid of the group's leader>` that tells its start time. */
-  readonly groupNote?: string;
+  /** While the command runs this file notes its process group. No other command that runs has the same. */
+  readonly groupNote: string;
 }
 
 /** How a command ended. */
@@ -123,9 +124,7 @@ export class SpawnLauncher implements Launcher {
     const { pid } = child;
     if (pid === undefined) return;
     try {
-      if (run.groupNote !== undefined) {
-        writeFileSync(`${run.groupNote}.${pid}`, startTimeOf(pid) ?? '', { mode: 0o600 });
-      }
+      writeGroupNote(run.groupNote, { pgid: pid, startTime: startTimeOf(pid) ?? '' });
     } catch (error) {
       process.kill(-pid, 'SIGKILL');
       progress.ended(notStarted(run, 'note', errnoOf(error)));

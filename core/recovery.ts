@@ -1,6 +1,7 @@
 /** Takes back the jobs of workers that died, after ending what is left of their commands. */
 import type { ProcessingJob, WorkerRecord } from '../db/schema.js';
 import type { Store } from '../db/store.js';
+import { isLeader } from '../utils/groupNote.js';
 import { endGroup } from '../utils/processGroup.js';
 import { currentIdentity, isAlive, startTimeOf } from '../utils/processIdentity.js';
 import type { QueueManager } from './queueManager.js';
@@ -33,9 +34,8 @@ export async function recoverLost(store: Store, queue: QueueManager): Promise<Pr
 
 async function endCommands(store: Store, worker: WorkerRecord): Promise<void> {
   if (worker.boot_id !== currentIdentity().boot_id) return; // the machine was restarted: nothing is left
-  for (const { pgid, startTime } of await store.workers.listGroups(worker.id)) {
-    const leaderStartTime = startTimeOf(pgid);
-    const isAnother = leaderStartTime !== undefined && startTime !== '' && leaderStartTime !== startTime;
-    if (!isAnother) await endGroup(pgid, GRACE_MS);
+  for (const group of await store.workers.listGroups(worker.id)) {
+    const startTime = startTimeOf(group.pgid);
+    if (startTime === undefined || isLeader(group, startTime)) await endGroup(group.pgid, GRACE_MS);
   }
 }

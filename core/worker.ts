@@ -40,9 +40,9 @@ export interface WorkerOptions {
   readonly onTrouble: (error: QueuectlError) => void;
 }
 
-/** A claimed job and, once it has begun, its command. */
+/** Holds a claimed job and, once it has begun, its command. */
 interface Slot {
-  readonly job: ProcessingJob;
+  readonly number: number;
   command?: RunningCommand;
 }
 
@@ -53,6 +53,7 @@ export class Worker {
   private ended: EndedAttempt[] = [];
   private stops: 'no' | 'when the jobs have ended' | 'now' = 'no';
   private recoveryDueAt = 0;
+  private unwatch: (() => void) | undefined;
 
   constructor(private readonly options: WorkerOptions) {
     this.clock = options.clock ?? systemClock;
@@ -73,7 +74,6 @@ export class Worker {
 
   /** Works until it is stopped. */
   async run(): Promise<void> {
-    const unwatch = this.options.store.watch(() => this.news.set());
     try {
       let troubles = 0;
       while (this.stops === 'no' || this.running.size > 0 || this.ended.length > 0) {
@@ -88,11 +88,29 @@ export class Worker {
           troubles += 1;
           continue;
         }
-        if (this.ended.length === 0) await this.sleep();
+        if (this.watchesAsNeeded() && this.ended.length === 0) await this.sleep();
       }
     } finally {
-      unwatch();
+      this.unwatch?.();
     }
+  }
+
+  /**
+   * Watches the store as long as a slot is free. Without one a change is no news until the next settle, and to be woken
+   * by every commit of every worker would take a good part of the time that a short job takes.
+   *
+   * @returns false when it has just begun: there may have been a change before
+   */
+  private watchesAsNeeded(): boolean {
+    const needed = this.running.size < this.options.concurrency && this.stops === 'no';
+    if (needed === (this.unwatch !== undefined)) return true;
+    if (needed) {
+      this.unwatch = this.options.store.watch(() => this.news.set());
+      return false;
+    }
+    this.unwatch?.();
+    this.unwatch = undefined;
+    return true;
   }
 
   private async work(): Promise<void> {
@@ -120,7 +138,7 @@ export class Worker {
   }
 
   private async start(job: ProcessingJob): Promise<void> {
-    const slot: Slot = { job };
+    const slot: Slot = { number: this.lowestFreeSlot() };
     this.running.set(job.id, slot);
     try {
       const { store, processor, id } = this.options;
@@ -129,7 +147,7 @@ export class Worker {
         ...(job.cwd === undefined ? {} : { cwd: job.cwd }),
         env: { QUEUECTL_JOB_ID: job.id, QUEUECTL_ATTEMPT: String(job.attempts) },
         logFile: await store.logFile(job.id),
-        groupNote: store.workers.groupNote(id),
+        groupNote: store.workers.groupNote(id, slot.number),
       });
       slot.command = command;
       if (this.stops === 'now') command.end(GRACE_MS); // it was told so while the command began
@@ -139,6 +157,13 @@ export class Worker {
       if (!(error instanceof QueuectlError)) throw error;
       this.finish(job, { kind: 'not started', reason: error.fact });
     }
+  }
+
+  private lowestFreeSlot(): number {
+    const taken = new Set([...this.running.values()].map(({ number }) => number));
+    let number = 1;
+    while (taken.has(number)) number += 1;
+    return number;
   }
 
   private finish(job: ProcessingJob, outcome: Outcome): void {

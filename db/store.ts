@@ -6,6 +6,7 @@
  * in test/db/contract.ts runs against every implementation.
  */
 import type { QueuectlError } from '../utils/errors.js';
+import type { ProcessGroup } from '../utils/groupNote.js';
 import type { Config, ConfigKey, DeadJob, Job, JobState, PendingJob, ProcessingJob, WorkerRecord } from './schema.js';
 
 /** How a claimed job is named when it is settled: by its id and by who must still own it. */
@@ -64,16 +65,10 @@ export interface WorkerRepo {
   unregister(workerId: string): Promise<void>;
   /** Every record on disk, of living and of dead processes. */
   listRecords(): Promise<WorkerRecord[]>;
-  /** Where the group of each command a worker runs is noted, as `<prefix>.<pgid>`, before the command begins. */
-  groupNote(workerId: string): string;
+  /** Where the process group is noted of the command that runs in a worker's slot, before the command begins. */
+  groupNote(workerId: string, slot: number): string;
   /** The groups of the commands that a worker was running when it was heard of last. */
   listGroups(workerId: string): Promise<ProcessGroup[]>;
-}
-
-export interface ProcessGroup {
-  readonly pgid: number;
-  /** When its leader started, as the operating system tells it; empty where that was too late to see. */
-  readonly startTime: string;
 }
 
 /** The repositories that a transaction joins. */

@@ -229,10 +229,16 @@ export class FileStore implements Store {
 
   watch(onChange: () => void): () => void {
     this.makeDirectories();
-    const watcher = fs.watch(this.paths.dir, (_event, name) => {
-      if (name === null || `${this.paths.dir}/${name}` === this.paths.journal) onChange();
-    });
-    watcher.on('error', () => watcher.close()); // without it changes are still seen, after worker_idle_delay
+    let watcher: fs.FSWatcher;
+    try {
+      watcher = fs.watch(this.paths.dir, (_event, name) => {
+        if (name === null || `${this.paths.dir}/${name}` === this.paths.journal) onChange();
+      });
+    } catch (error) {
+      if (errnoCode(error) === undefined) throw error;
+      return () => {}; // the system has no watch left: changes are still seen, after worker_idle_delay
+    }
+    watcher.on('error', () => watcher.close()); // the same
     return () => watcher.close();
   }
 

@@ -65,6 +65,8 @@ export class Journal {
     readonly ino: string,
     readonly header: JournalHeader,
     headerBytes: number,
+    /** The error that writing it meets; undefined when it can be written. */
+    private readonly obstacle: unknown,
   ) {
     this.nextSeq = header.first;
     this.offset = headerBytes;
@@ -79,6 +81,7 @@ export class Journal {
    */
   static open(path: string): Journal | null {
     let fd: number;
+    let obstacle: unknown;
     try {
       fd = fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_APPEND);
     } catch (error) {
@@ -86,10 +89,11 @@ export class Journal {
       if (code === 'ENOENT') return null;
       if (code !== 'EACCES' && code !== 'EROFS') throw storageError(error, `open ${path}`);
       fd = openReadOnly(path);
+      obstacle = error;
     }
     try {
       const { header, bytes } = readHeader(fd, path);
-      return new Journal(path, fd, String(fs.fstatSync(fd, { bigint: true }).ino), header, bytes);
+      return new Journal(path, fd, String(fs.fstatSync(fd, { bigint: true }).ino), header, bytes, obstacle);
     } catch (error) {
       fs.closeSync(fd);
       throw storageError(error, `read ${path}`);
@@ -175,6 +179,7 @@ export class Journal {
   }
 
   private appendLine(members: string): Landing {
+    if (this.obstacle !== undefined) throw storageError(this.obstacle, `write ${this.path}`);
     const torn = this.seen > this.offset;
     const seq = this.nextSeq;
     const line = Buffer.from(`${torn ? SPOILER : ''}{"seq":${seq},"by":"${this.writer}",${members}}\n`);

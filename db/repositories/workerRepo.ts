@@ -1,9 +1,10 @@
-/** Who works on the store: one small file a process, and one a running command's process group. */
+/** Who works on the store: one small file a process, and one a slot of a worker with the group that runs in it. */
 import fs from 'node:fs';
 import { errnoCode, storageError } from '../../utils/errors.js';
 import { damaged, makeDirectory, parseJsonFile, readWhole, removeFile } from '../../utils/files.js';
+import { type ProcessGroup, readGroupNote } from '../../utils/groupNote.js';
 import type { WorkerRecord } from '../schema.js';
-import type { ProcessGroup, WorkerRepo } from '../store.js';
+import type { WorkerRepo } from '../store.js';
 
 const RECORD_FILE = /^(.+)\.json$/;
 
@@ -22,7 +23,7 @@ export class FileWorkerRepo implements WorkerRepo {
   }
 
   async unregister(workerId: string): Promise<void> {
-    for (const { pgid } of await this.listGroups(workerId)) removeFile(`${this.groupNote(workerId)}.${pgid}`);
+    for (const note of this.groupNotes(workerId)) removeFile(note);
     removeFile(`${this.directory}/${workerId}.json`);
   }
 
@@ -40,20 +41,21 @@ export class FileWorkerRepo implements WorkerRepo {
     return records;
   }
 
-  groupNote(workerId: string): string {
-    return `${this.directory}/${workerId}`;
+  groupNote(workerId: string, slot: number): string {
+    return `${this.directory}/${workerId}.${slot}`;
   }
 
   async listGroups(workerId: string): Promise<ProcessGroup[]> {
-    const groups: ProcessGroup[] = [];
-    for (const name of this.names()) {
-      if (!name.startsWith(`${workerId}.`)) continue;
-      const pgid = name.slice(workerId.length + 1);
-      if (!/^\d+$/.test(pgid)) continue;
-      const note = readWhole(`${this.directory}/${name}`);
-      if (note !== null) groups.push({ pgid: Number(pgid), startTime: note.content.toString('utf8').trim() });
-    }
-    return groups;
+    return this.groupNotes(workerId)
+      .map(readGroupNote)
+      .filter((group) => group !== undefined);
+  }
+
+  private groupNotes(workerId: string): string[] {
+    const isNote = (name: string) => name.startsWith(`${workerId}.`) && /^\d+$/.test(name.slice(workerId.length + 1));
+    return this.names()
+      .filter(isNote)
+      .map((name) => `${this.directory}/${name}`);
   }
 
   private names(): string[] {

@@ -2,13 +2,14 @@ import assert from 'node:assert/strict';
 import { fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, describe, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ForkServer } from '../../core/forkServer.js';
 import { JobProcessor, lastLineOf, type Run } from '../../core/jobProcessor.js';
 import { type Launcher, SpawnLauncher } from '../../core/launcher.js';
 import type { Outcome } from '../../core/lifecycle.js';
+import { isLeader, readGroupNote } from '../../utils/groupNote.js';
 import { endGroup, groupExists } from '../../utils/processGroup.js';
 import { lookUp } from '../../utils/processIdentity.js';
 import { tempStore } from '../helpers/tempStore.js';
@@ -37,12 +38,10 @@ const signaled = (signal: string, lastLine = ''): Outcome => ({ kind: 'signaled'
 const notStarted = (reason: string): Outcome => ({ kind: 'not started', reason });
 
 /** A run that logs to a new file. */
-const newRun = (command: string, options: Partial<Run> = {}): Run => ({
-  command,
-  env: {},
-  logFile: join(tempStore(), 'log'),
-  ...options,
-});
+function newRun(command: string, options: Partial<Run> = {}): Run {
+  const dir = tempStore();
+  return { command, env: {}, logFile: join(dir, 'log'), groupNote: join(dir, 'note'), ...options };
+}
 
 const logOf = (run: Run) => readFileSync(run.logFile, 'utf8');
 
@@ -199,11 +198,11 @@ for (const [name, newLauncher] of LAUNCHERS) {
         [newRun(command, { env: { A: '\0' } }), 'its command, directory or environment has a NUL character'],
       ];
       for (const [run, reason] of cases) {
-        const groupNote = join(dir, 'note');
-        assert.deepEqual(await outcomeOf({ groupNote, ...run }), notStarted(reason));
+        assert.deepEqual(await outcomeOf(run), notStarted(reason));
+        if (existsSync(dirname(run.groupNote))) assert.equal(readGroupNote(run.groupNote), undefined);
       }
       assert.deepEqual(await outcomeOf(newRun('echo still works', { logFile })), exited(0));
-      assert.deepEqual(readdirSync(dir).sort(), ['file', 'log'], 'no command ran, and no note is left');
+      assert.deepEqual(readdirSync(dir).sort(), ['file', 'log'], 'no command ran');
     });
 
     test('what a success leaves in the background goes on', async (t) => {
@@ -275,7 +274,7 @@ for (const [name, newLauncher] of LAUNCHERS) {
         while (next < 200) {
           const number = next++;
           const command = `echo ${number} >> ${logFile}.all; sleep 0.0${number % 7}; exit ${number}`;
-          assert.deepEqual(await outcomeOf({ command, env: {}, logFile: `${logFile}.${number}` }), exited(number));
+          assert.deepEqual(await outcomeOf(newRun(command)), exited(number));
         }
       };
       await Promise.all(Array.from({ length: 20 }, workOff));
@@ -315,14 +314,17 @@ for (const [name, newLauncher] of LAUNCHERS) {
       const dir = tempStore();
       const groupNote = join(dir, 'note');
       // Only the fork server can promise the note before the command's first step.
-      const wait = name === 'spawn' ? `until [ -s ${groupNote}.$$ ]; do sleep 0.01; done;` : '';
-      const run = newRun(`${wait} cd ${dir}; echo $$ *; cat note.$$; echo; cat /proc/$$/stat`, { groupNote });
-      assert.deepEqual(await outcomeOf(run), exited(0));
-      const [names = '', startTime = '', stat = ''] = logOf(run).split('\n');
-      const [pid = ''] = names.split(' ');
-      assert.equal(names, `${pid} note.${pid}`);
-      if (onLinux) assert.equal(startTime, stat.split(' ')[21]);
-      assert.deepEqual(readdirSync(dir), []);
+      for (const wish of ['true', 'false']) {
+        const wait = name === 'spawn' ? `until grep -q "^$$ " ${groupNote}; do sleep 0.01; done;` : '';
+        const run = newRun(`${wait} cat ${groupNote}; echo $$; cat /proc/$$/stat; ${wish}`, { groupNote });
+        await outcomeOf(run);
+        const [note = '', pid = '', stat = ''] = logOf(run).split('\n');
+        const [notedPid = '', startTime = ''] = note.split(' ');
+        assert.equal(notedPid, pid);
+        if (onLinux)
+          assert.ok(isLeader({ pgid: Number(pid), startTime }, stat.split(' ')[21] ?? ''), `${note} ${stat}`);
+        assert.equal(readGroupNote(groupNote), undefined);
+      }
     });
   });
 }
@@ -355,7 +357,7 @@ async function serverPid(processor: JobProcessor): Promise<number> {
 test('a fork server that is killed takes its commands with it, and the next one works', onLinuxOnly, async (t) => {
   const processor = new JobProcessor(newForkServer());
   t.after(() => processor.close());
-  const run = newRun('sleep 60 & echo $$; wait', { groupNote: join(tempStore(), 'note') });
+  const run = newRun('sleep 60 & echo $$; wait');
   const command = processor.process(run);
   const pgid = await pidIn(run);
   endsAfter(t, pgid);
@@ -416,6 +418,7 @@ test('an idle fork server uses no processor time', onLinuxOnly, async (t) => {
     readFileSync(`/proc/${server}/stat`, 'utf8').split(' ').slice(13, 15),
     readFileSync(`/proc/${server}/status`, 'utf8').match(/ctxt_switches:\s*\d+/g),
   ];
+  await delay(100); // it tells of the command when that has not ended at once
   await waitFor(() => readFileSync(`/proc/${server}/stat`, 'utf8').includes(') S '));
   const before = useOf();
   await delay(1000);

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
 import { after, describe, test } from 'node:test';
 import { QueueManager } from '../../core/queueManager.js';
 import { recoverLost } from '../../core/recovery.js';
 import { openFileStore } from '../../db/index.js';
 import type { WorkerRecord } from '../../db/schema.js';
 import type { Store } from '../../db/store.js';
+import { writeGroupNote } from '../../utils/groupNote.js';
 import { groupExists } from '../../utils/processGroup.js';
 import { currentIdentity, startTimeOf } from '../../utils/processIdentity.js';
 import { T0 } from '../helpers/jobFactory.js';
@@ -40,7 +40,7 @@ function startCommand(): { pid: number; child: ChildProcess } {
 }
 
 function noteGroup(store: Store, workerId: string, pid: number, startTime = startTimeOf(pid) ?? ''): void {
-  writeFileSync(`${store.workers.groupNote(workerId)}.${pid}`, startTime);
+  writeGroupNote(store.workers.groupNote(workerId, 1), { pgid: pid, startTime });
 }
 
 const states = async (store: Store) =>

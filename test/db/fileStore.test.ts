@@ -284,7 +284,7 @@ for (const [code, words] of REFUSALS) {
     const store = open(t, dir);
     await store.jobs.createJob(pendingJob({ id: 'a' }));
     const end = onFsCall(({ name, args: [path, flags] }) => {
-      if (name === 'openSync' && flags !== 'r' && String(path).startsWith(dir))
+      if ((name === 'linkSync' || (name === 'openSync' && flags !== 'r')) && String(path).startsWith(dir))
         throw Object.assign(new Error(code), { code });
       return undefined;
     });

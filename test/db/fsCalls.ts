@@ -18,6 +18,7 @@ const NAMES = [
   'fsyncSync',
   'fdatasyncSync',
   'renameSync',
+  'linkSync',
   'rmSync',
   'unlinkSync',
   'mkdirSync',
@@ -56,6 +57,8 @@ export function onFsCall(before: (call: FsCall) => Instead | undefined): () => v
 export const skipFsync = (): (() => void) =>
   onFsCall(({ name }) => (/^f(data)?syncSync$/.test(name) ? { result: undefined } : undefined));
 
-/** Whether a call names a file of this name in its first or, for renames, its second argument. */
+const MAKE_SECOND = ['renameSync', 'linkSync'];
+
+/** Whether a call names a file of this name in its first argument or, if it gives a file that name, its second. */
 export const names = ({ name, args }: FsCall, file: string): boolean =>
-  String(args[name === 'renameSync' ? 1 : 0]).endsWith(`/${file}`);
+  String(args[MAKE_SECOND.includes(name) ? 1 : 0]).endsWith(`/${file}`);

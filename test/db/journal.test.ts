@@ -181,14 +181,16 @@ test('what is durable is on disk before the append returns, and so is a seal; a 
   }
 });
 
-test('a journal that may only be read can be read', (t) => {
+test('a journal that may only be read can be read, and says why it cannot be written', (t) => {
   const path = newJournal(line(7, put('a')));
   const end = onFsCall(({ name, args: [, flags] }) => {
     if (name === 'openSync' && flags !== 'r') throw Object.assign(new Error('EACCES'), { code: 'EACCES' });
     return undefined;
   });
   t.after(end);
-  assert.deepEqual(read(open(t, path)), ['a']);
+  const journal = open(t, path);
+  assert.deepEqual(read(journal), ['a']);
+  assert.throws(() => journal.append('"queue":{}', true), { code: 'STORAGE', message: /permission denied/ });
 });
 
 const valid = JSON.stringify(pendingJob({ id: 'a' }));

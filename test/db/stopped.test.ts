@@ -67,7 +67,7 @@ describe('a writer whose lock somebody else gets meanwhile', () => {
     try {
       const create = (id: string) => [{ verb: 'create', job: pendingJob({ id }) }] as const;
       const halt = { how: 'wait', at: ['renameSync', 'queue.json'] } as const;
-      const thenHalt = { how: 'wait', at: ['openSync', 'store'] } as const;
+      const thenHalt = { how: 'wait', at: ['linkSync', 'store'] } as const;
       sleeper.order({ dir, now: T0, steps: create('a'), halt, thenHalt });
       await sleeper.until(isWaiting);
       loseLock(dir);
@@ -210,7 +210,7 @@ async function checkSuccession(dir: string, when: string, wake: () => Promise<Re
   assert.equal(await successor.close(), undefined, when);
   assert.deepEqual(read(dir, 'queue.json'), await fresh.jobs.listJobs(), when);
   await fresh.close();
-  assert.deepEqual(fs.readdirSync(join(dir, 'lock')), [], `${when}: a lock is left`);
+  assert.deepEqual(fs.readdirSync(join(dir, 'lock')), ['store.file'], `${when}: a lock is left`);
 }
 
 const read = (dir: string, file: string) => JSON.parse(fs.readFileSync(join(dir, file), 'utf8')) as Job[];

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { FileWorkerRepo } from '../../db/repositories/workerRepo.js';
 import type { WorkerRecord } from '../../db/schema.js';
+import { clearGroupNote, writeGroupNote } from '../../utils/groupNote.js';
 import { T0 } from '../helpers/jobFactory.js';
 import { tempStore } from '../helpers/tempStore.js';
 import { onFsCall } from './fsCalls.js';
@@ -21,12 +22,12 @@ test('the groups of a worker are those noted for it and for no other, and go wit
   const { repo, directory } = newRepo();
   assert.deepEqual(await repo.listGroups('w1'), []);
   for (const id of ['w1', 'w10']) await repo.register(record(id));
-  const note = (workerId: string, pgid: string, content = '') =>
-    fs.writeFileSync(`${repo.groupNote(workerId)}.${pgid}`, content);
-  note('w1', '4711', '12345\n');
-  note('w1', '4712');
-  note('w10', '4713', '1');
-  note('w1', 'json.7-1.tmp', '{');
+  writeGroupNote(repo.groupNote('w1', 1), { pgid: 4711, startTime: '12345' });
+  writeGroupNote(repo.groupNote('w1', 2), { pgid: 4712, startTime: '' });
+  writeGroupNote(repo.groupNote('w1', 3), { pgid: 4714, startTime: '' });
+  clearGroupNote(repo.groupNote('w1', 3));
+  writeGroupNote(repo.groupNote('w10', 1), { pgid: 4713, startTime: '1' });
+  fs.writeFileSync(join(directory, 'w1.json.7-1.tmp'), '{');
   const byPgid = (a: { pgid: number }, b: { pgid: number }) => a.pgid - b.pgid;
   assert.deepEqual((await repo.listGroups('w1')).sort(byPgid), [
     { pgid: 4711, startTime: '12345' },
@@ -36,7 +37,7 @@ test('the groups of a worker are those noted for it and for no other, and go wit
   await repo.unregister('w1');
   assert.deepEqual(await repo.listGroups('w1'), []);
   assert.deepEqual(await repo.listGroups('w10'), [{ pgid: 4713, startTime: '1' }]);
-  assert.deepEqual(fs.readdirSync(directory).sort(), ['w1.json.7-1.tmp', 'w10.4713', 'w10.json']);
+  assert.deepEqual(fs.readdirSync(directory).sort(), ['w1.json.7-1.tmp', 'w10.1', 'w10.json']);
 });
 
 test('a record that goes while the directory is read is not listed', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { LockLostError, lock } from '../../utils/lock.js';
 import { onFsCall } from '../db/fsCalls.js';
 import { tempStore } from '../helpers/tempStore.js';
@@ -17,7 +17,7 @@ test('one holder at a time: the next gets the lock when it is unlocked', async (
   let isUnlocked = false;
   let tries = 0;
   const end = onFsCall(({ name }) => {
-    if (name === 'openSync') tries += 1;
+    if (name === 'linkSync') tries += 1;
     return undefined;
   });
   const second = lock(path).then((held) => {
@@ -35,9 +35,11 @@ test('one holder at a time: the next gets the lock when it is unlocked', async (
 });
 
 /** Makes a lock that some process has held for so long, as far as anybody can tell. */
-function leaveLock(path: string, pid: number, ageMs: number): void {
+function leaveLock(t: TestContext, path: string, pid: number, ageMs: number): void {
   fs.writeFileSync(path, '');
-  fs.utimesSync(path, pid + 0.5, new Date(Date.now() - ageMs));
+  fs.utimesSync(path, pid + 0.5, new Date());
+  const now = Date.now.bind(Date);
+  t.mock.method(Date, 'now', () => now() + ageMs);
 }
 
 const NOBODY = 2 ** 30;
@@ -47,9 +49,9 @@ const LEFT: [what: string, pid: number, ageMs: number][] = [
   ['left before the clock was set back', NOBODY, -60_000],
 ];
 for (const [what, pid, ageMs] of LEFT) {
-  test(`a lock ${what} is taken over`, async () => {
+  test(`a lock ${what} is taken over`, async (t) => {
     const path = newPath();
-    leaveLock(path, pid, ageMs);
+    leaveLock(t, path, pid, ageMs);
     const held = await lock(path);
     assert.ok(held.isMine());
     held.unlock();
@@ -57,12 +59,12 @@ for (const [what, pid, ageMs] of LEFT) {
   });
 }
 
-test('a lock of a process that is alive and busy is not', async () => {
+test('a lock of a process that is alive and busy is not', async (t) => {
   const path = newPath();
-  leaveLock(path, process.pid, 7000);
+  leaveLock(t, path, process.pid, 7000);
   let tries = 0;
   const end = onFsCall(({ name }) => {
-    if (name === 'openSync' && tries++ === 5) fs.unlinkSync(path);
+    if (name === 'linkSync' && tries++ === 5) fs.unlinkSync(path);
     return undefined;
   });
   const held = await lock(path);
@@ -89,7 +91,7 @@ test('a holder that was stopped while it got the lock does not trust it', async 
   const path = newPath();
   let now = Date.now();
   const end = onFsCall(({ name }) => {
-    if (name === 'openSync') now += 10_000;
+    if (name === 'linkSync') now += 10_000;
     return undefined;
   });
   t.mock.method(Date, 'now', () => now);
