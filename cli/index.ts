@@ -17,7 +17,7 @@ import { workerStop } from './commands/workerStop.js';
 import { findDataDir } from './helpers/dataDir.js';
 import { checkFlags, GLOBAL_FLAGS, readCommandLine } from './helpers/flags.js';
 import { nearest } from './helpers/nearest.js';
-import { guardOutput, print, printResult, reportError } from './helpers/output.js';
+import { print, printResult, reportError, talk } from './helpers/output.js';
 
 const COMMANDS: readonly Command[] = [
   enqueue,
@@ -39,7 +39,6 @@ const COMMANDS: readonly Command[] = [
  * @param programFile the file the program was started from
  */
 export async function main(args: readonly string[], programFile: string): Promise<void> {
-  guardOutput();
   process.on('uncaughtException', (error) => process.exit(reportError(error)));
   try {
     await run(args, programFile);
@@ -63,7 +62,7 @@ async function run(args: readonly string[], programFile: string): Promise<void> 
       const group = groupOf(words[0]) ?? COMMANDS;
       return print(await (found ? commandHelp(found.command, dataDir) : overview(group, dataDir)));
     }
-    process.stderr.write(`${await overview(COMMANDS, dataDir)}\n`);
+    talk(await overview(COMMANDS, dataDir));
     process.exitCode = 2;
     return;
   }

@@ -7,7 +7,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import type { WorkerRecord } from '../db/schema.js';
 import type { Store } from '../db/store.js';
-import { type Clock, systemClock } from '../utils/clock.js';
+import { type Clock, monotonicMs, systemClock } from '../utils/clock.js';
 import { QueuectlError } from '../utils/errors.js';
 import { currentIdentity } from '../utils/processIdentity.js';
 import { randomHex } from '../utils/random.js';
@@ -156,7 +156,7 @@ export class Supervisor {
     const task: WorkerTask = { dataDir, supervisorId: this.id, concurrency, reports: reportsJobs };
     const child = forkProgram('worker', task, 'inherit');
     this.children.add(child);
-    const startedAt = performance.now();
+    const startedAt = monotonicMs();
     return new Promise((resolve, reject) => {
       let isReady = false;
       let failure = '';
@@ -192,7 +192,7 @@ export class Supervisor {
         }
         if (this.isDone()) this.allEnded?.();
         else if (this.stopRequests === 0 && (isReady || deaths > 0)) {
-          this.startAgain(index, performance.now() - startedAt > SETTLED_MS ? 0 : deaths + 1);
+          this.startAgain(index, monotonicMs() - startedAt > SETTLED_MS ? 0 : deaths + 1);
         }
       });
     });

@@ -9,7 +9,7 @@
  */
 import type { ProcessingJob } from '../db/schema.js';
 import type { Store } from '../db/store.js';
-import { type Clock, systemClock } from '../utils/clock.js';
+import { type Clock, monotonicMs, systemClock } from '../utils/clock.js';
 import { QueuectlError } from '../utils/errors.js';
 import { Latch } from '../utils/latch.js';
 import { isAlive } from '../utils/processIdentity.js';
@@ -187,7 +187,7 @@ export class Worker {
 
   /** Looks at the records of who works on the store; that is cheap, as it reads no queue. */
   private async recoverNowAndThen(): Promise<void> {
-    const now = performance.now();
+    const now = monotonicMs();
     if (now < this.recoveryDueAt) return;
     this.recoveryDueAt = now + (await this.options.queue.getConfig('worker_idle_delay'));
     const { id, store, queue } = this.options;

@@ -1,8 +1,9 @@
 /** Starts, lists and stops the workers of a store. */
 import fs from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { ProcessingJob, WorkerRecord } from '../db/schema.js';
 import type { Store } from '../db/store.js';
+import { monotonicMs } from '../utils/clock.js';
+import { delay } from '../utils/delay.js';
 import { errnoCode, QueuectlError, storageError } from '../utils/errors.js';
 import { makeDirectory } from '../utils/files.js';
 import { isAlive } from '../utils/processIdentity.js';
@@ -114,14 +115,14 @@ export class WorkerManager {
     // A worker whose supervisor is gone is stopping by itself.
     for (const record of living) if (record.role === 'supervisor') sendSignal(record, now ? 'SIGTERM' : 'SIGHUP');
     let left = living;
-    let signalledAt = performance.now();
+    let signalledAt = monotonicMs();
     while (left.length > 0) {
       await delay(LOOK_EVERY_MS);
       left = left.filter(isAlive);
-      if (now && performance.now() - signalledAt >= REPEAT_SIGNAL_MS) {
+      if (now && monotonicMs() - signalledAt >= REPEAT_SIGNAL_MS) {
         const ids = new Set<string | null>(left.map(({ id }) => id));
         for (const record of left) if (!ids.has(record.supervisor_id)) sendSignal(record, 'SIGTERM');
-        signalledAt = performance.now();
+        signalledAt = monotonicMs();
       }
     }
     await this.recoverLost();

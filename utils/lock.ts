@@ -11,7 +11,8 @@
  * are the pid, the rest is random.
  */
 import fs from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
+import { monotonicMs } from './clock.js';
+import { delay, pause } from './delay.js';
 import { errnoCode, QueuectlError } from './errors.js';
 import { pidExists } from './processIdentity.js';
 
@@ -47,11 +48,11 @@ export interface HeldLock {
  */
 export async function lock(path: string): Promise<HeldLock> {
   lockfile ??= (await import('proper-lockfile')).default; // who only reads starts sooner without it
-  const started = performance.now();
+  const started = monotonicMs();
   for (let tries = 0; ; tries++) {
     const held = tryLock(lockfile, path);
     if (held !== undefined) return held;
-    if (performance.now() - started > GIVE_UP_MS) {
+    if (monotonicMs() - started > GIVE_UP_MS) {
       throw new QueuectlError(
         'BUSY',
         `the store has been locked for ${GIVE_UP_MS / 1000} seconds`,
@@ -69,7 +70,7 @@ export async function lock(path: string): Promise<HeldLock> {
 async function waitABit(tries: number): Promise<void> {
   const waitMs = Math.min((0.2 + 0.8 * Math.random()) * (1 + tries / 50), LONGEST_WAIT_MS);
   if (waitMs >= 1) await delay(waitMs);
-  else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, waitMs); // timers are no finer than 1 ms
+  else pause(waitMs); // timers are no finer than 1 ms
 }
 
 function tryLock(lockfile: Lockfile, path: string): HeldLock | undefined {

@@ -1,6 +1,7 @@
 /** Ends whole process groups: a command together with everything it started. */
 import { readdirSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { monotonicMs } from './clock.js';
+import { delay } from './delay.js';
 import { errnoCode } from './errors.js';
 import { lookUp } from './processIdentity.js';
 
@@ -29,15 +30,15 @@ export async function endGroup(pgid: number, graceMs: number): Promise<void> {
   if (!Number.isSafeInteger(pgid) || pgid <= 1 || pgid === lookUp(process.pid)?.pgid) {
     throw new RangeError(`process group ${pgid} is not one to end`);
   }
-  const deadline = performance.now() + graceMs;
+  const deadline = monotonicMs() + graceMs;
   if (graceMs > 0) {
     signalGroup(pgid, 'SIGTERM');
     signalGroup(pgid, 'SIGCONT'); // what is stopped does not see the SIGTERM before it goes on
   }
   for (let waitMs = FIRST_WAIT_MS; groupExists(pgid); waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
-    const leftMs = deadline - performance.now();
+    const leftMs = deadline - monotonicMs();
     if (leftMs <= 0 && signalGroup(pgid, 'SIGKILL') === 'refused') return;
-    await sleep(leftMs > 0 ? Math.min(waitMs, leftMs) : waitMs);
+    await delay(leftMs > 0 ? Math.min(waitMs, leftMs) : waitMs);
   }
 }
 

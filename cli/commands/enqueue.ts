@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import {
   checkJobInput,
   type JobInput,
@@ -103,7 +103,7 @@ function readJobFlags(options: Options): JobFlags {
 async function readLines(path: string): Promise<Buffer> {
   const name = path === STDIN ? 'stdin' : quote(path);
   try {
-    return path === STDIN ? await readStdin() : await readFile(path);
+    return path === STDIN ? await readStdin() : readFileSync(path);
   } catch (error) {
     const code = errnoCode(error);
     if (code === 'ENOENT') throw new QueuectlError('NOT_FOUND', `no file ${name}`, 'Check its name.');

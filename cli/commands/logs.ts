@@ -1,10 +1,8 @@
-import { createReadStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { pipeline } from 'node:stream/promises';
+import fs from 'node:fs';
 import type { Core } from '../../core/openCore.js';
 import { quote } from '../../db/schema.js';
 import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
-import { print, toJson, visible } from '../helpers/output.js';
+import { print, toJson, visible, write } from '../helpers/output.js';
 import { withCore } from '../helpers/withCore.js';
 import type { Command } from './command.js';
 
@@ -20,11 +18,9 @@ export const logs: Command = {
   async run({ dataDir, json }, id: string) {
     const { file, hasRun } = await withCore(dataDir, (core) => findLogFile(core, id));
     try {
-      if (json) print(toJson({ id, output: await readFile(file, 'utf8') }));
-      else if (process.stdout.isTTY) await showFile(file);
-      else await pipeline(createReadStream(file), process.stdout, { end: false });
+      if (json) print(toJson({ id, output: fs.readFileSync(file, 'utf8') }));
+      else copyToStdout(file);
     } catch (error) {
-      if (error instanceof Error && 'syscall' in error && error.syscall === 'write') return; // guardOutput sees to it
       if (errnoCode(error) === 'ENOENT') {
         throw hasRun
           ? new QueuectlError('NOT_FOUND', `the log of job ${quote(id)} is gone`, 'Somebody has deleted it.')
@@ -47,14 +43,18 @@ async function findLogFile(core: Core, id: string): Promise<{ file: string; hasR
   throw new QueuectlError('NOT_FOUND', `no job ${quote(id)}`, remedy);
 }
 
-/** Shows a file on the terminal, which nothing in it can drive. */
-async function showFile(file: string): Promise<void> {
-  await pipeline(
-    createReadStream(file, 'utf8'),
-    async function* (chunks: AsyncIterable<string>) {
-      for await (const chunk of chunks) yield visible(chunk, '\n\t');
-    },
-    process.stdout,
-    { end: false },
-  );
+/** Prints a file as it is; on a terminal so that nothing in it can drive it. */
+function copyToStdout(file: string): void {
+  const decoder = process.stdout.isTTY ? new TextDecoder() : undefined;
+  const chunk = Buffer.allocUnsafe(1 << 16);
+  const fd = fs.openSync(file, 'r');
+  try {
+    for (let read = 1; read > 0; ) {
+      read = fs.readSync(fd, chunk);
+      const bytes = chunk.subarray(0, read);
+      write(decoder === undefined ? bytes : visible(decoder.decode(bytes, { stream: read > 0 }), '\n\t'));
+    }
+  } finally {
+    fs.closeSync(fd);
+  }
 }

@@ -1,14 +1,50 @@
 /** What is printed, and how it is kept from driving the terminal it lands on. */
+import fs from 'node:fs';
+import { pause } from '../../utils/delay.js';
 import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
+
+const [STDOUT, STDERR] = [1, 2];
+
+/**
+ * Writes all of it to stdout, however long the reader takes. A reader that goes away (`queuectl list | head -1`) is no
+ * error. (process.stdout would take its time to load.)
+ *
+ * @throws QueuectlError STORAGE: it cannot be written
+ */
+export function write(content: string | Buffer): void {
+  try {
+    writeAll(STDOUT, content);
+  } catch (error) {
+    if (errnoCode(error) !== 'EPIPE') throw storageError(error, 'write to stdout');
+  }
+}
+
+function writeAll(fd: number, content: string | Buffer): void {
+  for (let rest = Buffer.from(content); rest.length > 0; ) {
+    try {
+      rest = rest.subarray(fs.writeSync(fd, rest));
+    } catch (error) {
+      if (errnoCode(error) !== 'EAGAIN') throw error;
+      pause(FULL_PIPE_MS); // somebody has set it not to block, and its reader is slow
+    }
+  }
+}
+
+const FULL_PIPE_MS = 5;
 
 /** Prints one line, or several. */
 export function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+  write(`${text}\n`);
 }
 
 /** Says something that is not the command's result. */
 export function talk(text: string): void {
-  process.stderr.write(`${text}\n`);
+  try {
+    writeAll(STDERR, `${text}\n`);
+  } catch (error) {
+    if (errnoCode(error) === undefined) throw error;
+    process.exitCode ||= 1; // there is nowhere left to say why
+  }
 }
 
 /** Prints what a command has to say: as text, or with `--json` as one JSON value. */
@@ -55,7 +91,7 @@ export function reportError(error: unknown): 1 | 2 {
   const expected = error instanceof QueuectlError;
   const message = error instanceof Error ? error.message : String(error);
   printError(expected ? message : `unexpected error: ${message}`);
-  if (process.env.QUEUECTL_DEBUG === '1' && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  if (process.env.QUEUECTL_DEBUG === '1' && error instanceof Error) talk(`${error.stack}`);
   return expected ? error.exitCode : 1;
 }
 
@@ -65,15 +101,5 @@ export function warnOutdated({ fact }: QueuectlError): void {
 }
 
 function printError(message: string): void {
-  process.stderr.write(`queuectl: ${visible(message)}\n`);
-}
-
-/** From here on, a reader that goes away (`queuectl list | head -1`) is no error; any other failed write is. */
-export function guardOutput(): void {
-  process.stdout.on('error', (error) => {
-    if (errnoCode(error) !== 'EPIPE') process.exitCode = reportError(storageError(error, 'write to stdout'));
-  });
-  process.stderr.on('error', () => {
-    process.exitCode ||= 1; // there is nowhere left to say why
-  });
+  talk(`queuectl: ${visible(message)}`);
 }

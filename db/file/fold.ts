@@ -13,16 +13,14 @@
  * reads anything: so a rename by a former holder, stopped between the check and the rename, fails.
  */
 import fs from 'node:fs';
+import { monotonicMs } from '../../utils/clock.js';
 import { storageError } from '../../utils/errors.js';
-import { identityOf, removeFile, sha256, syncDirectory } from '../../utils/files.js';
+import { identityOf, removeFile, syncDirectory } from '../../utils/files.js';
 import { type HeldLock, LockLostError } from '../../utils/lock.js';
 import { writeTemp } from '../../utils/tempFiles.js';
 import { Journal, type JournalHeader, type NamedFile } from './journal.js';
 import type { StorePaths } from './paths.js';
-import type { View } from './view.js';
-
-/** Hashing a longer snapshot costs more than the hash is worth to a command that only adds a job. */
-const HASHED_BYTES_MAX = 4_000_000;
+import type { Content, View } from './view.js';
 
 /**
  * Folds the journal of a view that is up to date, under the lock. The view finds the new one when it is refreshed.
@@ -31,18 +29,18 @@ const HASHED_BYTES_MAX = 4_000_000;
  * @throws QueuectlError STORAGE: nothing has changed, or a sealed journal is left for the next one to finish
  */
 export function fold(view: View, paths: StorePaths, held: HeldLock, now: number): void {
-  const started = performance.now();
+  const started = monotonicMs();
   const temps: string[] = [];
   try {
     const fresh = identityOf(paths.dlq) === null || view.journal === null;
-    const queue = fresh || view.queueChanged ? prepare(paths.queue, view.queueContent(), view, temps) : null;
+    const queue = fresh || view.queueChanged ? prepare(paths.queue, view.queueContent(), temps) : null;
     held.renew(); // writing and hashing a long queue takes seconds
-    const dlq = fresh || view.dlqChanged ? prepare(paths.dlq, view.dlqContent(), view, temps) : null;
+    const dlq = fresh || view.dlqChanged ? prepare(paths.dlq, view.dlqContent(), temps) : null;
     const header: JournalHeader = {
       journal: 1,
       first: (view.journal?.nextSeq ?? 1) + (view.journal === null || view.journal.sealed ? 0 : 1),
       folded_at: now,
-      fold_ms: Math.ceil(performance.now() - started),
+      fold_ms: Math.ceil(monotonicMs() - started),
       queue: queue?.named ?? view.journal?.header.queue ?? null,
       dlq: dlq?.named ?? view.journal?.header.dlq ?? null,
     };
@@ -62,11 +60,10 @@ export function fold(view: View, paths: StorePaths, held: HeldLock, now: number)
   }
 }
 
-function prepare(path: string, content: Buffer, view: View, temps: string[]): { temp: string; named: NamedFile } {
-  const { path: temp, identity } = writeTemp(path, content);
+function prepare(path: string, { bytes, crc32 }: Content, temps: string[]): { temp: string; named: NamedFile } {
+  const { path: temp, identity } = writeTemp(path, bytes);
   temps.push(temp);
-  const hashed = view.isLoaded || content.length <= HASHED_BYTES_MAX;
-  return { temp, named: { ...identity, sha256: hashed ? sha256(content) : null } };
+  return { temp, named: { ...identity, crc32 } };
 }
 
 /**

@@ -17,9 +17,10 @@ import { randomHex } from '../../utils/random.js';
 import { type DeadJob, findDeadJobFault, findJobFault, type Job, quote } from '../schema.js';
 import type { Change } from './queueState.js';
 
-/** A snapshot file as a journal names it. The hash is only looked at when the identity differs: a restored backup. */
+/** A snapshot file as a journal names it. The checksum is only looked at when the identity differs: a restored backup. */
 export interface NamedFile extends FileIdentity {
-  readonly sha256: string | null;
+  /** The CRC-32 of all but the end of the array, so that it can be continued when records are added behind the last. */
+  readonly crc32: number;
 }
 
 export interface JournalHeader {

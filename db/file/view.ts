@@ -8,15 +8,8 @@
  * The records are only parsed when somebody asks for them. Adding a job to a long queue needs just the proof that its
  * id is new, which a search through the snapshot's bytes gives.
  */
-import {
-  damaged,
-  type FileIdentity,
-  identityOf,
-  parseJsonFile,
-  readWhole,
-  sameIdentity,
-  sha256,
-} from '../../utils/files.js';
+import { crc32 } from '../../utils/checksum.js';
+import { damaged, type FileIdentity, identityOf, parseJsonFile, readWhole, sameIdentity } from '../../utils/files.js';
 import { type DeadJob, findDeadJobFault, findJobFault, type Job } from '../schema.js';
 import { Journal, type NamedFile } from './journal.js';
 import type { StorePaths } from './paths.js';
@@ -26,6 +19,12 @@ import { type Change, QueueState } from './queueState.js';
 interface BaseFile {
   readonly content: Buffer;
   readonly identity: FileIdentity | null;
+}
+
+/** What a snapshot file is to hold, and its checksum as a journal names it. */
+export interface Content {
+  readonly bytes: Buffer;
+  readonly crc32: number;
 }
 
 /** Jobs added behind a base, the oldest first, as JSON. */
@@ -267,28 +266,33 @@ export class View {
   }
 
   /** What queue.json should hold. */
-  queueContent(): Buffer {
-    return this.appendedQueue() ?? linesOf(this.state.listJobs());
+  queueContent(): Content {
+    return this.appendedQueue() ?? contentOf(linesOf(this.state.listJobs()));
   }
 
-  dlqContent(): Buffer {
-    return linesOf(this.state.listDead());
+  dlqContent(): Content {
+    return contentOf(linesOf(this.state.listDead()));
   }
 
   /** queue.json as it was read plus the jobs added, where that is all that has happened. */
-  private appendedQueue(): Buffer | undefined {
+  private appendedQueue(): Content | undefined {
     const { added, base } = this;
     if (base === null || added === null || added.first === null) return undefined;
     const { content, identity } = base.queue;
     if (identity === null || content.equals(Buffer.from(EMPTY_FILE))) {
-      return Buffer.from(`[\n${added.lines.join(',\n')}${FILE_END}`);
+      return contentOf(Buffer.from(`[\n${added.lines.join(',\n')}${FILE_END}`));
     }
     const bodyEnd = content.length - FILE_END.length;
     if (!content.subarray(bodyEnd).equals(Buffer.from(FILE_END))) return undefined;
     const lastLine = content.subarray(content.lastIndexOf('\n', bodyEnd - 1) + 1, bodyEnd);
     const last: unknown = JSON.parse(lastLine.toString('utf8'));
     if (!isJob(last) || last.created_at > added.first) return undefined;
-    return Buffer.concat([content.subarray(0, bodyEnd), Buffer.from(`,\n${added.lines.join(',\n')}${FILE_END}`)]);
+    const bytes = Buffer.concat([
+      content.subarray(0, bodyEnd),
+      Buffer.from(`,\n${added.lines.join(',\n')}${FILE_END}`),
+    ]);
+    // `added` says that the snapshot is the one that the journal names
+    return contentOf(bytes, bodyEnd, this.journalNow?.header.queue?.crc32);
   }
 }
 
@@ -300,9 +304,15 @@ function readBase(path: string): BaseFile {
   return read ?? { content: Buffer.alloc(0), identity: null };
 }
 
+const contentOf = (bytes: Buffer, known = 0, crc = 0): Content => ({ bytes, crc32: checksumOf(bytes, known, crc) });
+
+/** @param crc the checksum of the first `known` bytes */
+const checksumOf = (bytes: Buffer, known = 0, crc = 0): number =>
+  crc32(bytes.subarray(known, bytes.length - FILE_END.length), crc);
+
 /** Whether the file is the one that was named, restored from a backup. */
 const isCopy = ({ content, identity }: BaseFile, named: NamedFile | null): boolean =>
-  identity?.size === named?.size && named?.sha256 === sha256(content);
+  identity?.size === named?.size && named?.crc32 === checksumOf(content);
 
 /** One record per line, so that grep, diff and jq all work. */
 function linesOf(records: readonly object[]): Buffer {
