@@ -17,7 +17,7 @@ export interface Core {
 /** @param dataDir where the store is */
 export function openCore(dataDir: string): Core {
   const absolute = path.resolve(dataDir);
-  const store = openFileStore(absolute);
+  const store = openFileStore(absolute, { folds: 'at once' });
   const queue = new QueueManager(store);
   return {
     queue,

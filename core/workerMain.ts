@@ -16,7 +16,7 @@ const tell = (message: WorkerMessage | SupervisorMessage) => {
 
 async function runWorker({ dataDir, supervisorId, concurrency, reports }: WorkerTask): Promise<void> {
   process.env.QUEUECTL_DATA_DIR = dataDir; // so that a job can enqueue another one
-  const store = openFileStore(dataDir, { keepsFresh: true });
+  const store = openFileStore(dataDir, { folds: 'in time' });
   const id = newProcessId();
   const processor = new JobProcessor();
   const worker = new Worker({

@@ -239,6 +239,7 @@ const INPUT_RULES: Record<keyof JobInput, Rule> = {
   priority: priorityRule,
   cwd: directoryRule,
 };
+const INPUT_RULES_BY_NAME = new Map<string, Rule>(Object.entries(INPUT_RULES));
 
 /**
  * Checks a job description from outside.
@@ -251,8 +252,9 @@ export function checkJobInput(value: unknown): JobInput {
     throw invalid('a job must be a JSON object', 'Example: {"id":"job1","command":"echo hi"}.');
   }
   if (value.command === undefined) throw invalid('the job has no "command"', 'Add "command" with the shell command.');
-  for (const [field, found] of Object.entries(value)) {
-    const rule = Object.hasOwn(INPUT_RULES, field) ? INPUT_RULES[field as keyof JobInput] : undefined;
+  for (const field of Object.keys(value)) {
+    const found = value[field];
+    const rule = INPUT_RULES_BY_NAME.get(field);
     if (rule === undefined) {
       const known = Object.keys(INPUT_RULES).join(', ');
       throw invalid(`unknown field ${quote(field)} in the job`, `Known fields: ${known}.`);

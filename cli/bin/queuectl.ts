@@ -2,4 +2,5 @@
 import { fileURLToPath } from 'node:url';
 import { main } from '../index.js';
 
-main(process.argv.slice(2), fileURLToPath(import.meta.url));
+// All is written by then, and a large heap takes its time to be given back.
+main(process.argv.slice(2), fileURLToPath(import.meta.url)).then(() => process.exit());

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, readSync } from 'node:fs';
 import {
   checkJobInput,
   type JobInput,
@@ -7,6 +7,7 @@ import {
   PRIORITY_LIMIT,
   quote,
 } from '../../db/schema.js';
+import { pause } from '../../utils/delay.js';
 import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
 import { duplicateId, type JobFlags, type JobLine, readJob, readJobLines } from '../helpers/jobText.js';
 import { readInteger, readSeconds } from '../helpers/numbers.js';
@@ -16,6 +17,8 @@ import type { Command, Options } from './command.js';
 
 const DELAY_LIMIT_SECONDS = 1_000_000_000;
 const STDIN = '-';
+const READ_BYTES = 1 << 18;
+const EMPTY_PIPE_MS = 5;
 
 export const enqueue: Command = {
   name: 'enqueue',
@@ -35,7 +38,7 @@ export const enqueue: Command = {
     if (flags.id !== undefined) {
       throw usage('--id names one job, and there may be many lines', 'Put the ids in the lines.');
     }
-    const content = await readLines(source.path);
+    const content = readLines(source.path);
     await enqueueLines(options, readJobLines(content, flags, currentDirectory()));
   },
 };
@@ -100,10 +103,10 @@ function readJobFlags(options: Options): JobFlags {
   return flags;
 }
 
-async function readLines(path: string): Promise<Buffer> {
+function readLines(path: string): Buffer {
   const name = path === STDIN ? 'stdin' : quote(path);
   try {
-    return path === STDIN ? await readStdin() : readFileSync(path);
+    return path === STDIN ? readStdin() : readFileSync(path);
   } catch (error) {
     const code = errnoCode(error);
     if (code === 'ENOENT') throw new QueuectlError('NOT_FOUND', `no file ${name}`, 'Check its name.');
@@ -114,10 +117,20 @@ async function readLines(path: string): Promise<Buffer> {
   }
 }
 
-async function readStdin(): Promise<Buffer> {
+/** All of stdin. (process.stdin would take its time to load.) */
+function readStdin(): Buffer {
   const chunks: Buffer[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk);
-  return Buffer.concat(chunks);
+  for (;;) {
+    try {
+      const chunk = Buffer.allocUnsafe(READ_BYTES);
+      const read = readSync(0, chunk);
+      if (read === 0) return Buffer.concat(chunks);
+      chunks.push(chunk.subarray(0, read));
+    } catch (error) {
+      if (errnoCode(error) !== 'EAGAIN') throw error;
+      pause(EMPTY_PIPE_MS); // somebody has set it not to block, and its writer is slow
+    }
+  }
 }
 
 const usage = (fact: string, remedy: string) => new QueuectlError('USAGE', fact, remedy);

@@ -42,18 +42,25 @@ export function readJob(text: string, flags: JobFlags, cwd: string): JobInput {
  */
 export function readJobLines(content: Buffer, flags: JobFlags, cwd: string): JobLine[] {
   const jobs: JobLine[] = [];
-  const lineOfId = new Map<string, number>();
   let line = 0;
-  for (const text of decode(content).split('\n')) {
-    line++;
-    if (text.trim() === '') continue;
-    const job = atLine(line, () => checkJobInput({ cwd, ...flags, ...readFields(text.replace(/\r$/, '')) }));
-    if (job.id !== undefined) {
-      const earlier = lineOfId.get(job.id);
-      if (earlier !== undefined) throw duplicateId(line, `the id ${quote(job.id)} is already on line ${earlier}`);
-      lineOfId.set(job.id, line);
+  const texts = decode(content).split('\n');
+  try {
+    for (const text of texts) {
+      line++;
+      if (text.trim() === '') continue;
+      const fields = readFields(text.endsWith('\r') ? text.slice(0, -1) : text);
+      jobs.push({ line, job: checkJobInput({ cwd, ...flags, ...fields }) });
     }
-    jobs.push({ line, job });
+  } catch (error) {
+    if (!(error instanceof QueuectlError)) throw error;
+    throw new QueuectlError(error.code, `line ${line}: ${error.fact}`, `Nothing was enqueued. ${error.remedy}`.trim());
+  }
+  const lineOfId = new Map<string, number>();
+  for (const { line, job } of jobs) {
+    if (job.id === undefined) continue;
+    const earlier = lineOfId.get(job.id);
+    if (earlier !== undefined) throw duplicateId(line, `the id ${quote(job.id)} is already on line ${earlier}`);
+    lineOfId.set(job.id, line);
   }
   return jobs;
 }
@@ -63,10 +70,14 @@ export const duplicateId = (line: number, fact: string): QueuectlError =>
   new QueuectlError('DUPLICATE_ID', `line ${line}: ${fact}`, 'Nothing was enqueued; choose another id.');
 
 function readFields(text: string): Fields {
+  if (text.startsWith('{')) return parseFields(text); // most lines do
   if (/^\s*\[\s*\{/.test(text)) {
     throw new QueuectlError('INVALID', 'a JSON array is no job', 'Give each job as an object, on a line of its own.');
   }
-  if (!text.trimStart().startsWith('{')) return { command: text };
+  return text.trimStart().startsWith('{') ? parseFields(text) : { command: text };
+}
+
+function parseFields(text: string): Fields {
   try {
     return JSON.parse(text);
   } catch {
@@ -75,15 +86,6 @@ function readFields(text: string): Fields {
       `malformed JSON ${describeJsonFault(text)}`,
       `A job in JSON looks like '{"id":"job1","command":"echo hi"}', in single quotes for the shell.`,
     );
-  }
-}
-
-function atLine<T>(line: number, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    if (!(error instanceof QueuectlError)) throw error;
-    throw new QueuectlError(error.code, `line ${line}: ${error.fact}`, `Nothing was enqueued. ${error.remedy}`.trim());
   }
 }
 

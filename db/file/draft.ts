@@ -9,7 +9,10 @@ export class Draft {
   private readonly dead = new Map<string, DeadJob | null>();
   /** Set as long as all it does is adding jobs, which needs no records in memory. */
   private readonly addedLines: string[] = [];
-  private onlyAdds = true;
+  private adds = true;
+  /** The job stringified last, and its JSON from behind the command on. */
+  private model: Job | undefined;
+  private modelEnd = '';
   private inState = false;
   /** Whether it must be on disk before it is acknowledged. */
   durable = false;
@@ -33,31 +36,46 @@ export class Draft {
     if (isTaken) throw new QueuectlError('DUPLICATE_ID', `the id ${quote(job.id)} is taken`, 'Choose another id.');
     state?.putJob(job);
     this.jobs.set(job.id, job);
-    this.addedLines.push(JSON.stringify(job));
+    this.addedLines.push(this.stringify(job));
+  }
+
+  /** JSON.stringify, three times as fast for jobs that are added together: they differ in id and command only. */
+  private stringify(job: Job): string {
+    if (this.model === undefined || !differInIdAndCommand(job, this.model)) {
+      const { id: _id, command: _command, ...rest } = job;
+      this.model = job;
+      this.modelEnd = JSON.stringify(rest).slice(1);
+    }
+    return `{"id":${JSON.stringify(job.id)},"command":${JSON.stringify(job.command)},${this.modelEnd}`;
   }
 
   putJob(job: Job): void {
     this.state.putJob(job);
     this.jobs.set(job.id, job);
-    this.onlyAdds = false;
+    this.adds = false;
   }
 
   removeJob(id: string): void {
     this.state.removeJob(id);
     this.jobs.set(id, null);
-    this.onlyAdds = false;
+    this.adds = false;
   }
 
   putDead(entry: DeadJob): void {
     this.state.putDead(entry);
     this.dead.set(entry.id, entry);
-    this.onlyAdds = false;
+    this.adds = false;
   }
 
   removeDead(id: string): void {
     this.state.removeDead(id);
     this.dead.set(id, null);
-    this.onlyAdds = false;
+    this.adds = false;
+  }
+
+  /** Whether all of it is added jobs, and no records were needed for that. */
+  get onlyAdds(): boolean {
+    return this.adds && !this.view.isLoaded;
   }
 
   get isEmpty(): boolean {
@@ -68,7 +86,7 @@ export class Draft {
   commit(): 'done' | 'done, view outdated' | 'void' {
     const { journal } = this.view;
     if (journal === null) throw new Error('a fold makes the journal before anything is committed');
-    const members = this.onlyAdds
+    const members = this.adds
       ? `"queue":{"put":[${this.addedLines.join(',')}]}`
       : [...membersOf('queue', this.jobs), ...membersOf('dlq', this.dead)].join(',');
     const landing = journal.append(members, this.durable);
@@ -79,6 +97,20 @@ export class Draft {
     else this.view.noteAdded(change, this.addedLines);
     return 'done';
   }
+
+  /** Tells the view of jobs that are added and not committed yet. */
+  noteAdded(): void {
+    this.view.noteAdded({ jobs: this.jobs, dead: this.dead }, this.addedLines);
+  }
+}
+
+/** Whether two jobs have the same fields, and but for these two the same values. */
+function differInIdAndCommand(a: Job, b: Job): boolean {
+  const fields = Object.keys(a) as (keyof Job)[]; // of a Job's own fields, and of those a newer version may add
+  return (
+    fields.length === Object.keys(b).length &&
+    fields.every((field) => field === 'id' || field === 'command' || a[field] === b[field])
+  );
 }
 
 function membersOf(file: 'queue' | 'dlq', records: ReadonlyMap<string, object | null>): string[] {

@@ -11,7 +11,7 @@
 import fs from 'node:fs';
 import { type Clock, systemClock } from '../../utils/clock.js';
 import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
-import { identityOf, makeDirectory, removeTempFiles } from '../../utils/files.js';
+import { identityOf, makeDirectory, removeTempFiles, syncDirectory } from '../../utils/files.js';
 import { type HeldLock, LockLostError, lock } from '../../utils/lock.js';
 import { Mutex } from '../../utils/mutex.js';
 import { isAlive } from '../../utils/processIdentity.js';
@@ -36,8 +36,11 @@ const foldModule = () => import('./fold.js');
 
 export interface FileStoreOptions {
   readonly clock?: Clock;
-  /** Set by workers: they see to it that the snapshot does not lag. Others leave it to them, or tidy up at close. */
-  readonly keepsFresh?: boolean;
+  /**
+   * When what was committed gets into the snapshot. `in time` is for workers, who see to it that the snapshot does not lag.
+   * Others leave that to them; where there is none they fold `at close`, or `at once` if they add jobs once and leave.
+   */
+  readonly folds?: 'in time' | 'at close' | 'at once';
 }
 
 export class FileStore implements Store {
@@ -48,7 +51,7 @@ export class FileStore implements Store {
 
   private readonly paths: StorePaths;
   private readonly clock: Clock;
-  private readonly keepsFresh: boolean;
+  private readonly folds: NonNullable<FileStoreOptions['folds']>;
   private readonly turns = new Mutex();
   private view: View | undefined;
   private foldTimer: NodeJS.Timeout | undefined;
@@ -57,10 +60,10 @@ export class FileStore implements Store {
   private closed = false;
 
   /** @param dataDir an absolute path; it is made when something is written to it for the first time */
-  constructor(dataDir: string, { clock = systemClock, keepsFresh = false }: FileStoreOptions = {}) {
+  constructor(dataDir: string, { clock = systemClock, folds = 'at close' }: FileStoreOptions = {}) {
     this.paths = storePaths(dataDir);
     this.clock = clock;
-    this.keepsFresh = keepsFresh;
+    this.folds = folds;
     const access: Access = {
       read: (look) => this.turns.run(async () => look(this.refreshedView().state)),
       write: (change) => this.inTransaction(async (draft) => change(draft)),
@@ -93,12 +96,46 @@ export class FileStore implements Store {
       const draft = new Draft(view);
       const result = await work(draft);
       if (draft.isEmpty) return result;
+      if (this.folds === 'at once' && draft.onlyAdds && (await this.isAtRest(view))) {
+        await this.foldIn(draft, view, held);
+        return result;
+      }
       const commit = draft.commit();
       if (commit === 'void') throw new LockLostError();
       if (commit === 'done, view outdated') this.dropView();
-      else if (this.keepsFresh) await this.foldIfDue(view, held);
+      else if (this.folds === 'in time') await this.foldIfDue(view, held);
       return result;
     });
+  }
+
+  /** Whether this process has the store to itself, and nothing in the journal. */
+  private async isAtRest(view: View): Promise<boolean> {
+    return !view.needsFold && !(await this.workers.listRecords()).some(isAlive);
+  }
+
+  /**
+   * Commits added jobs by a fold, without a line in the journal that the same process would have to fold next.
+   *
+   * The renaming of queue.json is what commits them: a crash before it leaves a sealed journal that knows nothing of them,
+   * a crash after it a snapshot that has them.
+   */
+  private async foldIn(draft: Draft, view: View, held: HeldLock): Promise<void> {
+    const { fold } = await foldModule();
+    let isCommitted = false;
+    draft.noteAdded();
+    try {
+      fold(view, this.paths, held, this.clock(), () => {
+        isCommitted = true;
+      });
+    } catch (error) {
+      if (!isCommitted) throw error;
+      this.dropView(); // whoever comes next finishes the fold
+      try {
+        syncDirectory(this.paths.dir);
+      } catch (syncError) {
+        throw storageError(syncError, `write ${this.paths.queue}`);
+      }
+    }
   }
 
   /** Runs a section under the lock, over again while it turns out to have lost the lock. */
@@ -152,7 +189,7 @@ export class FileStore implements Store {
       view?.close();
       throw error;
     }
-    if (this.keepsFresh && this.view.needsFold) this.foldLater(this.view);
+    if (this.folds === 'in time' && this.view.needsFold) this.foldLater(this.view);
     return this.view;
   }
 

@@ -25,10 +25,11 @@ import type { Content, View } from './view.js';
 /**
  * Folds the journal of a view that is up to date, under the lock. The view finds the new one when it is refreshed.
  *
+ * @param committed given if the view has jobs that no journal has: they are committed when this is called
  * @throws LockLostError when the lock was taken over: the fold is left to the new holder
  * @throws QueuectlError STORAGE: nothing has changed, or a sealed journal is left for the next one to finish
  */
-export function fold(view: View, paths: StorePaths, held: HeldLock, now: number): void {
+export function fold(view: View, paths: StorePaths, held: HeldLock, now: number, committed?: () => void): void {
   const started = monotonicMs();
   const temps: string[] = [];
   try {
@@ -38,7 +39,7 @@ export function fold(view: View, paths: StorePaths, held: HeldLock, now: number)
     const dlq = fresh || view.dlqChanged ? prepare(paths.dlq, view.dlqContent(), temps) : null;
     const header: JournalHeader = {
       journal: 1,
-      first: (view.journal?.nextSeq ?? 1) + (view.journal === null || view.journal.sealed ? 0 : 1),
+      first: firstNumberAfter(view, committed !== undefined),
       folded_at: now,
       fold_ms: Math.ceil(monotonicMs() - started),
       queue: queue?.named ?? view.journal?.header.queue ?? null,
@@ -49,6 +50,7 @@ export function fold(view: View, paths: StorePaths, held: HeldLock, now: number)
     if (view.journal !== null && !view.journal.sealed && view.journal.seal() !== 'alone') throw new LockLostError();
     if (!held.isMine()) throw new LockLostError();
     if (queue !== null) fs.renameSync(queue.temp, paths.queue);
+    committed?.();
     if (dlq !== null) fs.renameSync(dlq.temp, paths.dlq);
     syncDirectory(paths.dir);
     fs.renameSync(journal.path, paths.journal);
@@ -58,6 +60,12 @@ export function fold(view: View, paths: StorePaths, held: HeldLock, now: number)
     if (!held.isMine()) throw new LockLostError(); // the new holder has removed the temporary files
     throw storageError(error, `replace ${paths.queue}`);
   }
+}
+
+/** The number that the next journal begins with. A gap before it tells those who follow to read the snapshot again. */
+function firstNumberAfter({ journal, snapshotIsAhead }: View, hasUnnumbered: boolean): number {
+  const seal = journal === null || journal.sealed ? 0 : 1;
+  return (journal?.nextSeq ?? 1) + seal + (hasUnnumbered || snapshotIsAhead ? 1 : 0);
 }
 
 function prepare(path: string, { bytes, crc32 }: Content, temps: string[]): { temp: string; named: NamedFile } {

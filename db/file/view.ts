@@ -51,10 +51,14 @@ export class View {
   dlqChanged = false;
   /** The snapshot is not the one the journal names: somebody edited it at rest, and it is taken as it is. */
   private edited = false;
+  /** The snapshot is not the one that the sealed journal names: it may have jobs that the journal has not. */
+  snapshotIsAhead = false;
 
   private base: { readonly queue: BaseFile; readonly dlq: BaseFile } | null;
   private changes: Change[] = [];
-  private changedIds = new Set<string>();
+  /** The ids in the first `changesIndexed` of `changes`. */
+  private readonly changedIds = new Set<string>();
+  private changesIndexed = 0;
   private loaded: QueueState | undefined;
   /** The jobs this process has added behind the base, as JSON; null once anything else has changed. */
   private added: Added | null = { lines: [], first: null, last: 0 };
@@ -103,11 +107,8 @@ export class View {
       if (!journal.isCurrent()) {
         journal.readNews((change) => this.note(change)); // up to the seal, which was there before it was replaced
         if (!this.followJournal(journal)) return this.reopen();
-      } else if (journal.sealed || this.snapshotStands()) {
-        return this;
       } else {
-        journal.readNews((change) => this.note(change)); // a fold seals before it replaces the snapshot
-        if (!journal.sealed) return this.reopen();
+        return this.snapshotStands() ? this : this.reopen(); // a fold is under way or was cut short, or it was edited
       }
     }
   }
@@ -133,6 +134,7 @@ export class View {
     this.queueChanged = false;
     this.dlqChanged = false;
     this.edited = false;
+    this.snapshotIsAhead = false;
   }
 
   private reopen(): View {
@@ -185,7 +187,8 @@ export class View {
         const what = found.identity === null ? 'it is gone, and was' : 'it is not';
         throw damaged(path, `${what} the file that ${this.paths.journal} continues`);
       }
-      this.edited = journal?.sealed !== true;
+      if (journal?.sealed) this.snapshotIsAhead = true;
+      else this.edited = true;
     }
     if (this.edited) this.load();
   }
@@ -199,7 +202,6 @@ export class View {
       return;
     }
     this.changes.push(change);
-    for (const records of [change.jobs, change.dead]) for (const id of records.keys()) this.changedIds.add(id);
   }
 
   /** Notes a commit of this process that only added jobs; `lines` are those jobs as JSON. */
@@ -246,7 +248,7 @@ export class View {
     this.loaded = state;
     this.base = null;
     this.changes = [];
-    this.changedIds = new Set();
+    this.changedIds.clear();
     this.added = null;
     return state;
   }
@@ -255,14 +257,23 @@ export class View {
   has(id: string): boolean {
     const { base } = this;
     if (this.loaded !== undefined || base === null) return this.state.has(id);
+    if (this.isChanged(id)) return this.state.has(id);
+    if (base.queue.content.length <= EMPTY_FILE.length && base.dlq.content.length <= EMPTY_FILE.length) return false;
     const needle = JSON.stringify(id);
     this.bytesSearched += base.queue.content.length + base.dlq.content.length;
     const unseen =
       this.bytesSearched <= SEARCH_BYTES_MAX &&
       !base.queue.content.includes(needle) &&
-      !base.dlq.content.includes(needle) &&
-      !this.changedIds.has(id);
+      !base.dlq.content.includes(needle);
     return unseen ? false : this.state.has(id);
+  }
+
+  private isChanged(id: string): boolean {
+    for (; this.changesIndexed < this.changes.length; this.changesIndexed++) {
+      const { jobs, dead } = this.changes[this.changesIndexed] ?? { jobs: new Map(), dead: new Map() };
+      for (const records of [jobs, dead]) for (const changed of records.keys()) this.changedIds.add(changed);
+    }
+    return this.changedIds.has(id);
   }
 
   /** What queue.json should hold. */

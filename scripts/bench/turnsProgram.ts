@@ -16,7 +16,7 @@ export interface TurnsTaken {
 }
 
 const [dataDir = '', length] = process.argv.slice(2);
-const store = openFileStore(dataDir, { keepsFresh: true });
+const store = openFileStore(dataDir, { folds: 'in time' });
 const jobs = await store.jobs.listJobs(); // as in a worker, the records are in memory before the first claim
 // A clock by which all jobs are due at first, and those that fail again after `backoff_base` seconds, which is one.
 const TICK_MS = 2;

@@ -43,36 +43,41 @@ describe('a process killed at any moment', () => {
     program = await buildStoreProgram(tempStore());
   });
 
-  test('each change is there whole or not at all, and all that was acknowledged', { timeout: 180_000 }, async () => {
-    const root = tempStore();
-    const reports = await runUntilDeath({ program, dir: join(root, 'whole'), reportContents: true });
-    const contents = [NOTHING, ...reports.flatMap((report) => ('contents' in report ? [report.contents] : []))];
-    assert.equal(contents.length, STEPS.length + 1);
+  for (const folds of ['at close', 'at once'] as const) {
+    test(`each change is there whole or not at all, and all that was acknowledged (it folds ${folds})`, {
+      timeout: 180_000,
+    }, async () => {
+      const root = tempStore();
+      const reports = await runUntilDeath({ program, folds, dir: join(root, 'whole'), reportContents: true });
+      const contents = [NOTHING, ...reports.flatMap((report) => ('contents' in report ? [report.contents] : []))];
+      assert.equal(contents.length, STEPS.length + 1);
 
-    let next = 0;
-    let deaths = 0;
-    async function dieInTurn(): Promise<void> {
-      for (;;) {
-        const at = next++;
-        const dir = join(root, String(at));
-        const reports = await runUntilDeath({ program, dir, halt: { how: 'kill', at } });
-        if (reports.some(isDone)) return;
-        deaths += 1;
-        await checkRemains(dir, `killed at ${at}`, contents.slice(reports.length, reports.length + 2));
+      let next = 0;
+      let deaths = 0;
+      async function dieInTurn(): Promise<void> {
+        for (;;) {
+          const at = next++;
+          const dir = join(root, String(at));
+          const reports = await runUntilDeath({ program, folds, dir, halt: { how: 'kill', at } });
+          if (reports.some(isDone)) return;
+          deaths += 1;
+          await checkRemains(dir, `killed at ${at}`, contents.slice(reports.length, reports.length + 2));
+        }
       }
-    }
-    const restore = skipFsync();
-    try {
-      await Promise.all([dieInTurn(), dieInTurn()]);
-    } finally {
-      restore();
-    }
-    assert.ok(deaths > 40, `only ${deaths} deaths`);
-  });
+      const restore = skipFsync();
+      try {
+        await Promise.all([dieInTurn(), dieInTurn()]);
+      } finally {
+        restore();
+      }
+      assert.ok(deaths > 40, `only ${deaths} deaths`);
+    });
+  }
 });
 
 interface Run {
   readonly program: string;
+  readonly folds: 'at close' | 'at once';
   readonly dir: string;
   readonly halt?: { readonly how: 'kill'; readonly at: number };
   readonly reportContents?: boolean;

@@ -1,7 +1,12 @@
 import { tempStore } from '../helpers/tempStore.js';
 import { describeStore } from './contract.js';
 
-describeStore('FileStore', {
-  opener: new URL('./openFileStore.ts', import.meta.url).href,
-  makePlace: async () => tempStore(),
-});
+for (const [name, opener] of [
+  ['FileStore', './openFileStore.ts'],
+  ['FileStore of a command line', './openOneShotStore.ts'],
+] as const) {
+  describeStore(name, {
+    opener: new URL(opener, import.meta.url).href,
+    makePlace: async () => tempStore(),
+  });
+}

@@ -93,7 +93,7 @@ test('close leaves the files alone while a worker lives, and tidies up when the 
 test('who keeps the files fresh folds with a commit once the snapshot is a second old', async (t) => {
   const dir = tempStore();
   let now = T0;
-  const store = open(t, dir, { clock: () => now, keepsFresh: true });
+  const store = open(t, dir, { clock: () => now, folds: 'in time' });
   const other = open(t, dir, { clock: () => now });
   await store.jobs.createJob(pendingJob({ id: 'a' }));
   now += 990;
@@ -109,7 +109,7 @@ test('who keeps the files fresh folds with a commit once the snapshot is a secon
 test('but not before ten times what a fold costs has passed, be it busy or idle', async (t) => {
   const dir = tempStore();
   let now = T0;
-  const store = open(t, dir, { clock: () => now, keepsFresh: true });
+  const store = open(t, dir, { clock: () => now, folds: 'in time' });
   t.mock.method(process, 'hrtime', () => {
     now += 100; // so that a fold takes that long
     return [0, now * 1e6];
@@ -131,7 +131,7 @@ test('but not before ten times what a fold costs has passed, be it busy or idle'
 test('who keeps the files fresh and becomes idle folds without waiting for the second to pass', async (t) => {
   const dir = tempStore();
   let now = T0;
-  const store = open(t, dir, { clock: () => now, keepsFresh: true });
+  const store = open(t, dir, { clock: () => now, folds: 'in time' });
   const other = open(t, dir, { clock: () => now });
   await store.jobs.createJob(pendingJob({ id: 'a' }));
   now += 900;
@@ -144,7 +144,7 @@ test('who keeps the files fresh and becomes idle folds without waiting for the s
 test('a clock that was set back does not keep the snapshot from being written', async (t) => {
   const dir = tempStore();
   let now = T0;
-  const store = open(t, dir, { clock: () => now, keepsFresh: true });
+  const store = open(t, dir, { clock: () => now, folds: 'in time' });
   await store.jobs.createJob(pendingJob({ id: 'a' }));
   now -= 86_400_000;
   await store.jobs.createJob(pendingJob({ id: 'b' }));
@@ -153,7 +153,7 @@ test('a clock that was set back does not keep the snapshot from being written', 
 
 test('who keeps the files fresh does so without being asked again', async (t) => {
   const dir = tempStore();
-  const store = open(t, dir, { keepsFresh: true });
+  const store = open(t, dir, { folds: 'in time' });
   const other = open(t, dir);
   await other.workers.register(thisWorker());
   await store.jobs.createJob(pendingJob({ id: 'a' }));
@@ -166,7 +166,7 @@ test('who keeps the files fresh does so without being asked again', async (t) =>
 
 test('a fold that failed is tried again, and once it succeeds close has nothing to tell', async (t) => {
   const dir = tempStore();
-  const store = open(t, dir, { keepsFresh: true });
+  const store = open(t, dir, { folds: 'in time' });
   await store.workers.register(thisWorker());
   await store.jobs.createJob(pendingJob({ id: 'a' }));
   await store.jobs.countJobs();
@@ -189,7 +189,7 @@ test('a fold that failed is tried again, and once it succeeds close has nothing 
 test('a fold that failed is no matter once somebody else has folded', async (t) => {
   const dir = tempStore();
   let now = T0;
-  const store = open(t, dir, { clock: () => now, keepsFresh: true });
+  const store = open(t, dir, { clock: () => now, folds: 'in time' });
   await store.jobs.createJob(pendingJob({ id: 'a' }));
   now += 60_000;
   const end = onFsCall((call) => {
@@ -303,4 +303,58 @@ test('a data directory that is a file is named', async () => {
   fs.writeFileSync(dir, '');
   const message = `cannot lock ${dir}: not a directory. Choose a directory with --data-dir.`;
   await assert.rejects(new FileStore(dir).jobs.createJob(pendingJob()), { code: 'STORAGE', message });
+});
+
+test('a job that was committed by a fold which was then cut short is seen by all who follow', async (t) => {
+  const dir = tempStore();
+  const worker = open(t, dir, { folds: 'in time' });
+  await worker.jobs.createJob(pendingJob({ id: 'a' }));
+  await worker.close();
+  const followers = [open(t, dir, { folds: 'in time' }), open(t, dir, { folds: 'at once' }), open(t, dir)];
+  for (const store of followers) assert.equal((await store.jobs.listJobs()).length, 1);
+
+  const once = open(t, dir, { folds: 'at once' });
+  const end = onFsCall((call) => {
+    if (call.name === 'renameSync' && names(call, 'journal.ndjson'))
+      throw Object.assign(new Error('EIO'), { code: 'EIO' });
+    return undefined;
+  });
+  await once.jobs.createJob(pendingJob({ id: 'b', created_at: T0 + 1 }));
+  end();
+  const isSealed = fs.readFileSync(join(dir, 'journal.ndjson'), 'utf8').includes('"seal"');
+  assert.ok(isSealed);
+  for (const [index, store] of followers.entries()) {
+    await store.jobs.createJob(pendingJob({ id: `c${index}`, created_at: T0 + 2 + index }));
+  }
+  for (const store of [...followers, open(t, dir)]) {
+    assert.deepEqual(
+      (await store.jobs.listJobs()).map(({ id }) => id),
+      ['a', 'b', 'c0', 'c1', 'c2'],
+    );
+  }
+});
+
+test('who adds jobs once commits them by one fold; not while a worker lives', async (t) => {
+  const dir = tempStore();
+  const store = open(t, dir, { folds: 'at once' });
+  const written: unknown[] = [];
+  const end = onFsCall((call) => {
+    if (call.name === 'renameSync' && names(call, 'queue.json')) written.push('fold');
+    if (call.name === 'writeSync' && String(call.args[1]).includes('"put"')) written.push('commit');
+    return undefined;
+  });
+  t.after(end);
+  await store.jobs.createJob(pendingJob({ id: 'a' }));
+  assert.deepEqual(written.splice(0), ['fold', 'fold'], 'one for the new store, one for the job');
+  await store.jobs.createJob(pendingJob({ id: 'b', created_at: T0 + 1 }));
+  assert.deepEqual(written.splice(0), ['fold']);
+  assert.deepEqual(inSnapshot(dir), ['a', 'b']);
+  await store.workers.register(thisWorker());
+  await store.jobs.createJob(pendingJob({ id: 'c', created_at: T0 + 2 }));
+  assert.deepEqual(written.splice(0), ['commit']);
+  await store.workers.unregister('w');
+  await store.jobs.createJob(pendingJob({ id: 'd', created_at: T0 + 3 }));
+  assert.deepEqual(written.splice(0), ['commit'], 'there is something to fold before');
+  await store.close();
+  assert.deepEqual(inSnapshot(dir), ['a', 'b', 'c', 'd']);
 });

@@ -6,7 +6,7 @@ const HOUR_MS = 3_600_000;
 /** A store by whose clock a fold is due when `fold` is called, and at no other time. */
 export function foldingStore(dir: string): { readonly store: FileStore; readonly fold: () => Promise<void> } {
   let now = T0 + 1000 * HOUR_MS;
-  const store = new FileStore(dir, { clock: () => now, keepsFresh: true });
+  const store = new FileStore(dir, { clock: () => now, folds: 'in time' });
   return {
     store,
     fold() {

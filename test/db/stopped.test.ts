@@ -35,31 +35,35 @@ describe('a writer whose lock somebody else gets meanwhile', () => {
     await sleeper.end();
   });
 
-  test('wherever it is stopped, no commit is lost and none applied twice', { timeout: 180_000 }, async () => {
-    const root = tempStore();
-    let stops = 0;
-    for (; ; stops++) {
-      const dir = join(root, String(stops));
-      await fill(dir);
-      sleeper.order({
-        dir,
-        now: T0 + HOUR_MS,
-        keepsFresh: true,
-        steps: SLEEPER_STEPS,
-        halt: { how: 'wait', at: stops },
-      });
-      const reports = await sleeper.until((report) => isWaiting(report) || isDone(report));
-      const last = reports.at(-1);
-      if (last === undefined || isDone(last)) break;
-      loseLock(dir);
-      await checkSuccession(dir, `stopped at ${stops}, ${JSON.stringify(last)}`, async () => {
-        sleeper.resume();
-        return [...reports, ...(await sleeper.until(isDone))];
-      });
-      fs.rmSync(dir, { recursive: true });
-    }
-    assert.ok(stops > 100, `only ${stops} stops`);
-  });
+  for (const folds of ['in time', 'at once'] as const) {
+    test(`wherever it is stopped, no commit is lost and none applied twice (it folds ${folds})`, {
+      timeout: 180_000,
+    }, async () => {
+      const root = tempStore();
+      let stops = 0;
+      for (; ; stops++) {
+        const dir = join(root, String(stops));
+        await fill(dir);
+        sleeper.order({
+          dir,
+          now: T0 + HOUR_MS,
+          folds,
+          steps: SLEEPER_STEPS,
+          halt: { how: 'wait', at: stops },
+        });
+        const reports = await sleeper.until((report) => isWaiting(report) || isDone(report));
+        const last = reports.at(-1);
+        if (last === undefined || isDone(last)) break;
+        loseLock(dir);
+        await checkSuccession(dir, `stopped at ${stops}, ${JSON.stringify(last)}`, async () => {
+          sleeper.resume();
+          return [...reports, ...(await sleeper.until(isDone))];
+        });
+        fs.rmSync(dir, { recursive: true });
+      }
+      assert.ok(stops > 100, `only ${stops} stops`);
+    });
+  }
 
   test('it cannot finish its fold once the successor has read', async () => {
     const dir = join(tempStore(), 'new');

@@ -98,9 +98,12 @@ test('a store is a plain queue', async () => {
   );
 });
 
+const MODES = ['in time', 'at close', 'at once'] as const;
+
 async function playOut(dir: string, plans: readonly Plan[]): Promise<void> {
   let now = T0;
-  const open = (index: number) => new FileStore(dir, { clock: () => now, keepsFresh: index === 0 });
+  const open = (index: number) =>
+    new FileStore(dir, { clock: () => now, folds: MODES[index % MODES.length] ?? 'at close' });
   const stores = Array.from({ length: HANDLES }, (_, index) => open(index));
   const abandoned: FileStore[] = [];
   const reader = new FileStore(dir);

@@ -4,7 +4,7 @@
  * waits is as good as stopped.
  */
 import fs from 'node:fs';
-import { FileStore } from '../../db/file/fileStore.js';
+import { FileStore, type FileStoreOptions } from '../../db/file/fileStore.js';
 import { type FsCall, names, onFsCall } from './fsCalls.js';
 import { contentsOf, perform, type Step } from './steps.js';
 
@@ -12,7 +12,7 @@ export interface Order {
   readonly dir: string;
   /** The time by the store's clock at the first step; an hour passes with each. */
   readonly now: number;
-  readonly keepsFresh?: boolean;
+  readonly folds?: FileStoreOptions['folds'];
   readonly steps: readonly Step[];
   readonly halt?: Halt;
   /** Where it waits once more, after the first halt. */
@@ -65,7 +65,7 @@ function halted(halt: Halt, call: FsCall): void {
 }
 
 async function carryOut(order: Order): Promise<void> {
-  const { dir, now, keepsFresh = false, steps, halt, thenHalt, reportContents = false } = order;
+  const { dir, now, folds = 'at close', steps, halt, thenHalt, reportContents = false } = order;
   const halts = [halt, thenHalt].filter((one) => one !== undefined);
   let calls = 0;
   const end = onFsCall((call) => {
@@ -82,7 +82,7 @@ async function carryOut(order: Order): Promise<void> {
     return /^f(data)?syncSync$/.test(call.name) ? { result: undefined } : undefined; // no power is cut here
   });
   let passed = 0;
-  const open = () => new FileStore(dir, { clock: () => now + passed * HOUR_MS, keepsFresh });
+  const open = () => new FileStore(dir, { clock: () => now + passed * HOUR_MS, folds });
   let store = open();
   try {
     for (const step of steps) {
