@@ -23,6 +23,7 @@ import { FileWorkerRepo } from '../repositories/workerRepo.js';
 import { DEFAULT_CONFIG } from '../schema.js';
 import type { Repositories, Store } from '../store.js';
 import { Draft } from './draft.js';
+import { Journal } from './journal.js';
 import { logFileName } from './logFileName.js';
 import { replacedFiles, type StorePaths, storePaths } from './paths.js';
 import { View } from './view.js';
@@ -303,9 +304,14 @@ export class FileStore implements Store {
   }
 
   private async leavesTidyingToMe(): Promise<boolean> {
-    if (identityOf(this.paths.journal) === null) return false;
-    const view = await this.turns.run(async () => this.refreshedView());
-    if (!view.needsFold) {
+    const journal = Journal.open(this.paths.journal); // by itself: a long snapshot takes its time to read
+    if (journal === null) return false;
+    try {
+      journal.readNews(() => {});
+    } finally {
+      journal.close();
+    }
+    if (journal.commits === 0 && !journal.sealed) {
       this.foldFailure = undefined; // somebody else has folded since
       return false;
     }
