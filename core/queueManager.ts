@@ -60,7 +60,7 @@ export class QueueManager {
     const now = this.clock();
     const jobs = inputs.map((input) => newJob(input, defaultRetries, now));
     await this.store.transaction(async ({ jobs: repo }) => {
-      for (const job of jobs) await repo.createJob(job);
+      for (const [index, job] of jobs.entries()) await repo.createJob(job, inputs[index]?.id === undefined);
     });
     return jobs;
   }

@@ -15,9 +15,10 @@ export type Claim = Pick<ProcessingJob, 'id' | 'worker_id'>;
 export interface JobRepo {
   /**
    * Adds a job. On disk before it returns.
+   * @param hasNewId the id was made just now, so that nobody can have it: a store need not look for it
    * @throws QueuectlError DUPLICATE_ID: the id is in the queue or in the dead letter queue
    */
-  createJob(job: PendingJob): Promise<void>;
+  createJob(job: PendingJob, hasNewId?: boolean): Promise<void>;
   /**
    * Takes the next runnable job for a worker: `run_at <= now`, highest priority first, then oldest. Counts the attempt.
    * @returns the job as claimed, or undefined when none is runnable

@@ -29,9 +29,12 @@ export class Draft {
     return state;
   }
 
-  /** @throws QueuectlError DUPLICATE_ID */
-  addJob(job: Job): void {
-    const isTaken = this.jobs.get(job.id) || this.view.has(job.id);
+  /**
+   * @param hasNewId the id was made just now, so that nobody can have it
+   * @throws QueuectlError DUPLICATE_ID
+   */
+  addJob(job: Job, hasNewId: boolean): void {
+    const isTaken = !hasNewId && (this.jobs.get(job.id) || this.view.has(job.id));
     const state = this.view.isLoaded ? this.state : undefined; // it may be the search that loaded them
     if (isTaken) throw new QueuectlError('DUPLICATE_ID', `the id ${quote(job.id)} is taken`, 'Choose another id.');
     state?.putJob(job);

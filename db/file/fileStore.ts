@@ -26,11 +26,13 @@ import { Draft } from './draft.js';
 import { Journal } from './journal.js';
 import { logFileName } from './logFileName.js';
 import { replacedFiles, type StorePaths, storePaths } from './paths.js';
-import { View } from './view.js';
+import type { QueueState } from './queueState.js';
+import { SnapshotGoneError, View } from './view.js';
 
 /** The snapshot lags by at most this, or by so many times what a fold costs, whichever is longer. */
 const LAG_MS = 1000;
 const LAG_FOLDS = 10;
+const LAZILY = true;
 
 /** Loaded when a file is to be written: `status` and `list` start sooner without it. */
 const foldModule = () => import('./fold.js');
@@ -66,7 +68,7 @@ export class FileStore implements Store {
     this.clock = clock;
     this.folds = folds;
     const access: Access = {
-      read: (look) => this.turns.run(async () => look(this.refreshedView().state)),
+      read: (look) => this.turns.run(async () => look(this.currentState())),
       write: (change) => this.inTransaction(async (draft) => change(draft)),
     };
     this.jobs = new FileJobRepo(access);
@@ -84,7 +86,7 @@ export class FileStore implements Store {
 
   private inTransaction<T>(work: (draft: Draft) => Promise<T>): Promise<T> {
     return this.underLock(async (held) => {
-      let view = this.refreshedView();
+      let view = this.refreshedView(LAZILY);
       if (view.mustFoldFirst) {
         const { fold, replaceFile } = await foldModule();
         // so that config.json can be read like the other files from the start
@@ -92,7 +94,7 @@ export class FileStore implements Store {
         if (identityOf(config) === null) replaceFile(config, configContent(DEFAULT_CONFIG), this.paths, held);
         fold(view, this.paths, held, this.clock());
         this.dropView(); // it had to parse the records, which this transaction may not need
-        view = this.refreshedView();
+        view = this.refreshedView(LAZILY);
       }
       const draft = new Draft(view);
       const result = await work(draft);
@@ -149,7 +151,7 @@ export class FileStore implements Store {
           return await section(held);
         } catch (error) {
           this.dropView(); // it may hold what was never committed
-          if (!(error instanceof LockLostError)) throw error;
+          if (!(error instanceof LockLostError || error instanceof SnapshotGoneError)) throw error;
         } finally {
           held.unlock();
         }
@@ -181,11 +183,22 @@ export class FileStore implements Store {
     }
   }
 
-  private refreshedView(): View {
+  private currentState(): QueueState {
+    try {
+      return this.refreshedView().state;
+    } catch (error) {
+      if (!(error instanceof SnapshotGoneError)) throw error;
+      this.dropView();
+      return this.refreshedView().state;
+    }
+  }
+
+  /** @param lazily leaves the snapshot unread until it is needed */
+  private refreshedView(lazily = false): View {
     const { view } = this;
     this.view = undefined; // if this throws, what it held is not to be used again
     try {
-      this.view = view === undefined ? View.open(this.paths) : view.refresh();
+      this.view = view === undefined ? View.open(this.paths, lazily) : view.refresh();
     } catch (error) {
       view?.close();
       throw error;

@@ -6,7 +6,7 @@
  * journal after, so a reader that finds the same journal before and after has read files that belong together.
  *
  * The records are only parsed when somebody asks for them. Adding a job to a long queue needs just the proof that its
- * id is new, which a search through the snapshot's bytes gives.
+ * id is new, which a search through the snapshot's bytes gives; and a generated id is new without any.
  */
 import { crc32 } from '../../utils/checksum.js';
 import { damaged, type FileIdentity, identityOf, parseJsonFile, readWhole, sameIdentity } from '../../utils/files.js';
@@ -15,16 +15,26 @@ import { Journal, type NamedFile } from './journal.js';
 import type { StorePaths } from './paths.js';
 import { type Change, QueueState } from './queueState.js';
 
-/** A snapshot file as it was read. */
+/** A snapshot file. */
 interface BaseFile {
-  readonly content: Buffer;
+  readonly path: string;
   readonly identity: FileIdentity | null;
+  /** Undefined until it is read. */
+  content: Buffer | undefined;
 }
 
 /** What a snapshot file is to hold, and its checksum as a journal names it. */
 export interface Content {
   readonly bytes: Buffer;
   readonly crc32: number;
+}
+
+/** The snapshot that a view has not read yet has been replaced: the view is of no use any more. */
+export class SnapshotGoneError extends Error {
+  constructor() {
+    super('the snapshot was replaced before it was read');
+    this.name = 'SnapshotGoneError';
+  }
 }
 
 /** Jobs added behind a base, the oldest first, as JSON. */
@@ -76,12 +86,16 @@ export class View {
     this.dlqIdentity = dlq.identity;
   }
 
-  /** @throws QueuectlError DAMAGED, STORAGE */
-  static open(paths: StorePaths): View {
+  /**
+   * @param lazily leaves the snapshot unread until it is needed
+   * @throws QueuectlError DAMAGED, STORAGE
+   */
+  static open(paths: StorePaths, lazily = false): View {
+    const baseOf = lazily ? unreadBase : readBase;
     for (;;) {
       const journal = Journal.open(paths.journal);
       try {
-        const view = new View(paths, journal, readBase(paths.queue), readBase(paths.dlq));
+        const view = new View(paths, journal, baseOf(paths.queue), baseOf(paths.dlq));
         journal?.readNews((change) => view.note(change));
         if (journal === null ? identityOf(paths.journal) === null : journal.isCurrent()) {
           view.checkSnapshot();
@@ -115,6 +129,7 @@ export class View {
 
   /** Goes on with the journal that has replaced the one read to its end. @returns false when a gap is left */
   private followJournal(old: Journal): boolean {
+    if (this.isUnread) return false; // opened anew it costs nothing, and need not keep what has changed
     const next = Journal.open(this.paths.journal);
     if (next === null) return false;
     if (!old.sealed || next.header.first !== old.nextSeq) {
@@ -139,7 +154,11 @@ export class View {
 
   private reopen(): View {
     this.close();
-    return View.open(this.paths);
+    return View.open(this.paths, this.isUnread);
+  }
+
+  private get isUnread(): boolean {
+    return this.base?.queue.content === undefined && this.loaded === undefined;
   }
 
   close(): void {
@@ -230,7 +249,7 @@ export class View {
     return this.loaded !== undefined;
   }
 
-  /** The records. @throws QueuectlError DAMAGED */
+  /** The records. @throws QueuectlError DAMAGED; SnapshotGoneError */
   get state(): QueueState {
     return this.loaded ?? this.load();
   }
@@ -238,8 +257,8 @@ export class View {
   private load(): QueueState {
     const { base, paths } = this;
     if (base === null) throw new Error('a view has its base until it is loaded');
-    const jobs = parseRecords(paths.queue, base.queue, findJobFault, isJob);
-    const dead = parseRecords(paths.dlq, base.dlq, findDeadJobFault, isDeadJob);
+    const jobs = parseRecords(base.queue, findJobFault, isJob);
+    const dead = parseRecords(base.dlq, findDeadJobFault, isDeadJob);
     const state = new QueueState(jobs, dead);
     for (const change of this.changes) state.apply(change);
     for (const { id } of state.listDead()) {
@@ -258,13 +277,11 @@ export class View {
     const { base } = this;
     if (this.loaded !== undefined || base === null) return this.state.has(id);
     if (this.isChanged(id)) return this.state.has(id);
-    if (base.queue.content.length <= EMPTY_FILE.length && base.dlq.content.length <= EMPTY_FILE.length) return false;
+    const [queue, dlq] = [contentOf(base.queue), contentOf(base.dlq)];
+    if (queue.length <= EMPTY_FILE.length && dlq.length <= EMPTY_FILE.length) return false;
     const needle = JSON.stringify(id);
-    this.bytesSearched += base.queue.content.length + base.dlq.content.length;
-    const unseen =
-      this.bytesSearched <= SEARCH_BYTES_MAX &&
-      !base.queue.content.includes(needle) &&
-      !base.dlq.content.includes(needle);
+    this.bytesSearched += queue.length + dlq.length;
+    const unseen = this.bytesSearched <= SEARCH_BYTES_MAX && !queue.includes(needle) && !dlq.includes(needle);
     return unseen ? false : this.state.has(id);
   }
 
@@ -278,20 +295,21 @@ export class View {
 
   /** What queue.json should hold. */
   queueContent(): Content {
-    return this.appendedQueue() ?? contentOf(linesOf(this.state.listJobs()));
+    return this.appendedQueue() ?? withChecksum(linesOf(this.state.listJobs()));
   }
 
   dlqContent(): Content {
-    return contentOf(linesOf(this.state.listDead()));
+    return withChecksum(linesOf(this.state.listDead()));
   }
 
   /** queue.json as it was read plus the jobs added, where that is all that has happened. */
   private appendedQueue(): Content | undefined {
     const { added, base } = this;
     if (base === null || added === null || added.first === null) return undefined;
-    const { content, identity } = base.queue;
+    const { identity } = base.queue;
+    const content = contentOf(base.queue);
     if (identity === null || content.equals(Buffer.from(EMPTY_FILE))) {
-      return contentOf(Buffer.from(`[\n${added.lines.join(',\n')}${FILE_END}`));
+      return withChecksum(Buffer.from(`[\n${added.lines.join(',\n')}${FILE_END}`));
     }
     const bodyEnd = content.length - FILE_END.length;
     if (!content.subarray(bodyEnd).equals(Buffer.from(FILE_END))) return undefined;
@@ -303,27 +321,40 @@ export class View {
       Buffer.from(`,\n${added.lines.join(',\n')}${FILE_END}`),
     ]);
     // `added` says that the snapshot is the one that the journal names
-    return contentOf(bytes, bodyEnd, this.journalNow?.header.queue?.crc32);
+    return withChecksum(bytes, bodyEnd, this.journalNow?.header.queue?.crc32);
   }
 }
 
 const isJob = (value: unknown): value is Job => findJobFault(value) === undefined;
 const isDeadJob = (value: unknown): value is DeadJob => findDeadJobFault(value) === undefined;
 
+const NOTHING = Buffer.alloc(0);
+
+const unreadBase = (path: string): BaseFile => ({ path, identity: identityOf(path), content: undefined });
+
 function readBase(path: string): BaseFile {
-  const read = readWhole(path);
-  return read ?? { content: Buffer.alloc(0), identity: null };
+  const { identity, content } = readWhole(path) ?? { identity: null, content: NOTHING };
+  return { path, identity, content };
 }
 
-const contentOf = (bytes: Buffer, known = 0, crc = 0): Content => ({ bytes, crc32: checksumOf(bytes, known, crc) });
+/** @throws SnapshotGoneError */
+function contentOf(file: BaseFile): Buffer {
+  if (file.content !== undefined) return file.content;
+  const { identity, content } = readBase(file.path);
+  if (!sameIdentity(identity, file.identity)) throw new SnapshotGoneError();
+  file.content = content;
+  return content ?? NOTHING;
+}
+
+const withChecksum = (bytes: Buffer, known = 0, crc = 0): Content => ({ bytes, crc32: checksumOf(bytes, known, crc) });
 
 /** @param crc the checksum of the first `known` bytes */
 const checksumOf = (bytes: Buffer, known = 0, crc = 0): number =>
   crc32(bytes.subarray(known, bytes.length - FILE_END.length), crc);
 
 /** Whether the file is the one that was named, restored from a backup. */
-const isCopy = ({ content, identity }: BaseFile, named: NamedFile | null): boolean =>
-  identity?.size === named?.size && named?.crc32 === checksumOf(content);
+const isCopy = (file: BaseFile, named: NamedFile | null): boolean =>
+  file.identity?.size === named?.size && named?.crc32 === checksumOf(contentOf(file));
 
 /** One record per line, so that grep, diff and jq all work. */
 function linesOf(records: readonly object[]): Buffer {
@@ -333,13 +364,13 @@ function linesOf(records: readonly object[]): Buffer {
 
 /** @throws QueuectlError DAMAGED, naming the element that is no record, or the id that occurs twice */
 function parseRecords<T extends { readonly id: string }>(
-  path: string,
-  { content, identity }: BaseFile,
+  file: BaseFile,
   findFault: (value: unknown) => string | undefined,
   isRecord: (value: unknown) => value is T,
 ): T[] {
+  const { path, identity } = file;
   if (identity === null) return []; // only a missing file is empty
-  const values = parseJsonFile(path, content);
+  const values = parseJsonFile(path, contentOf(file));
   if (!Array.isArray(values)) throw damaged(path, 'it is not a JSON array');
   const records: T[] = [];
   const ids = new Set<string>();

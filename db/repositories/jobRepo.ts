@@ -6,9 +6,9 @@ import type { Access } from './access.js';
 export class FileJobRepo implements JobRepo {
   constructor(private readonly access: Access) {}
 
-  createJob(job: PendingJob): Promise<void> {
+  createJob(job: PendingJob, hasNewId = false): Promise<void> {
     return this.access.write((draft) => {
-      draft.addJob(job);
+      draft.addJob(job, hasNewId);
       draft.durable = true;
     });
   }

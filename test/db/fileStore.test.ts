@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { FileStore, type FileStoreOptions } from '../../db/file/fileStore.js';
 import type { WorkerRecord } from '../../db/schema.js';
@@ -8,6 +8,7 @@ import { currentIdentity } from '../../utils/processIdentity.js';
 import { pendingJob, T0 } from '../helpers/jobFactory.js';
 import { tempStore } from '../helpers/tempStore.js';
 import { waitFor } from '../helpers/waitFor.js';
+import { foldingStore } from './foldingStore.js';
 import { names, onFsCall } from './fsCalls.js';
 
 function open(t: TestContext, dir: string, options?: FileStoreOptions): FileStore {
@@ -357,4 +358,32 @@ test('who adds jobs once commits them by one fold; not while a worker lives', as
   assert.deepEqual(written.splice(0), ['commit'], 'there is something to fold before');
   await store.close();
   assert.deepEqual(inSnapshot(dir), ['a', 'b', 'c', 'd']);
+});
+
+test('beside a worker, a job with a new id costs no look at the snapshot, and who looks later looks at the right one', async (t) => {
+  const dir = tempStore();
+  const { store: worker, fold } = foldingStore(dir);
+  t.after(() => worker.close());
+  await worker.workers.register(thisWorker());
+  await worker.jobs.createJob(pendingJob({ id: 'a' }));
+  await fold();
+  const store = open(t, dir);
+  const opened: string[] = [];
+  const end = onFsCall(({ name, args }) => {
+    if (name === 'openSync') opened.push(basename(String(args[0])));
+    return undefined;
+  });
+  await store.jobs.createJob(pendingJob({ id: 'b', created_at: T0 + 1 }), true);
+  end();
+  assert.ok(opened.includes('journal.ndjson') && !opened.includes('queue.json'), String(opened));
+  await fold();
+  await store.jobs.createJob(pendingJob({ id: 'c', created_at: T0 + 2 }), true);
+  const meanwhile = onFsCall((call) => {
+    if (call.name !== 'openSync' || !names(call, 'queue.json')) return undefined;
+    meanwhile();
+    fs.writeFileSync(join(dir, 'other.json'), '[]\n');
+    fs.renameSync(join(dir, 'other.json'), join(dir, 'queue.json'));
+    return undefined;
+  });
+  await assert.rejects(store.jobs.listJobs(), { code: 'DAMAGED' });
 });

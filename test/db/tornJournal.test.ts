@@ -89,7 +89,7 @@ describe('a journal cut at any byte', () => {
     const job = pendingJob({ id: 'next', created_at: T0 + 1000 });
     for (const { view, size } of cutDownTo(commits[0]?.size ?? 0)) {
       const draft = new Draft(view);
-      draft.addJob(job);
+      draft.addJob(job, false);
       assert.equal(draft.commit(), 'done');
       view.close();
       const [jobs, dead] = JSON.parse(contentsAt(size) ?? '') as [Job[], DeadJob[]];
