@@ -56,9 +56,16 @@ export function newProcessId(): string {
   return `${process.pid}-${randomHex(8)}`;
 }
 
+/** V8 collects its youngest objects after every MB and not after 16: a process that mostly waits is smaller by 5 MB. */
+const LITTLE_MEMORY = '--max-semi-space-size=1';
+
 /** Forks the program that `workerMain.ts` is, out of reach of the terminal's signals. */
 export function forkProgram(role: 'supervisor' | 'worker', task: object, log: 'inherit' | number): ChildProcess {
-  return fork(WORKER_MAIN, [role, JSON.stringify(task)], { detached: true, stdio: ['ignore', log, log, 'ipc'] });
+  return fork(WORKER_MAIN, [role, JSON.stringify(task)], {
+    detached: true,
+    execArgv: [...new Set([...process.execArgv, LITTLE_MEMORY])],
+    stdio: ['ignore', log, log, 'ipc'],
+  });
 }
 
 export class Supervisor {
@@ -81,7 +88,7 @@ export class Supervisor {
    */
   async start(): Promise<number[]> {
     const { store, count, clock = systemClock } = this.options;
-    await recoverLost(store, this.queue);
+    await this.recoverLost();
     await store.workers.register({
       ...currentIdentity(),
       id: this.id,
@@ -198,6 +205,11 @@ export class Supervisor {
     });
   }
 
+  private async recoverLost(): Promise<void> {
+    await recoverLost(this.options.store, this.queue);
+    await this.options.store.idle(); // a supervisor may never need the records again
+  }
+
   private startAgain(index: number, deaths: number): void {
     const pauseMs = Math.min(RESTART_MS[0] * 2 ** Math.max(deaths - 1, 0), RESTART_MS[1]);
     this.restarts.set(
@@ -207,7 +219,7 @@ export class Supervisor {
         this.replaceWorker(index, deaths).catch(report);
       }, pauseMs),
     );
-    recoverLost(this.options.store, this.queue).catch(report);
+    this.recoverLost().catch(report);
   }
 
   private async replaceWorker(index: number, deaths: number): Promise<void> {

@@ -22,6 +22,8 @@ import { recoverLost } from './recovery.js';
 const GRACE_MS = 5000;
 /** The pause after the store refused a transaction (a full disk, say); it grows up to the second figure. */
 const PAUSE_MS = [500, 10_000] as const;
+/** It looks for workers that died when it has slept so often; their own supervisor notices at once, if it lives. */
+const RECOVERY_SLEEPS = 2;
 
 export type JobEvent =
   | { readonly kind: 'job started'; readonly id: string; readonly attempt: number }
@@ -189,7 +191,7 @@ export class Worker {
   private async recoverNowAndThen(): Promise<void> {
     const now = monotonicMs();
     if (now < this.recoveryDueAt) return;
-    this.recoveryDueAt = now + (await this.options.queue.getConfig('worker_idle_delay'));
+    this.recoveryDueAt = now + RECOVERY_SLEEPS * (await this.options.queue.getConfig('worker_idle_delay'));
     const { id, store, queue } = this.options;
     const records = await store.workers.listRecords();
     if (!records.some((record) => record.id === id)) this.stop(); // the store was removed: nobody could stop it later

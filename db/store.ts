@@ -90,7 +90,7 @@ export interface Store extends Repositories {
   logFile(jobId: string): Promise<string>;
   /** Calls back soon after anybody changed the queue. @returns a function that ends it */
   watch(onChange: () => void): () => void;
-  /** Says that this process has nothing to do for now: a moment to tidy up. */
+  /** Says that this process has nothing to do for now: a moment to tidy up, and to free memory. */
   idle(): Promise<void>;
   /**
    * Ends the use of the store. Leaves it tidy if nobody else is there to do that.

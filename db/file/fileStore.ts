@@ -260,6 +260,7 @@ export class FileStore implements Store {
   async idle(): Promise<void> {
     const { view } = this;
     if (view?.needsFold && this.foldDueIn(view, 0) <= 0) await this.foldNow(0);
+    if (this.folds !== 'in time') await this.turns.run(async () => this.dropView());
   }
 
   private replaceConfig(next: () => Buffer): Promise<void> {

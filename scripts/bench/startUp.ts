@@ -5,6 +5,7 @@ import { count, type Figure, interleave, milliseconds, ratios } from './figure.j
 import { storeOfWaiting } from './turns.js';
 
 const ENQUEUE = ['enqueue', 'true'];
+const ENQUEUE_LATER = [...ENQUEUE, '--delay', '1000000'];
 
 /** A store in use, with nothing to speak of in it: in a new one, `enqueue` has directories and files to make. */
 async function smallStore(bench: Bench): Promise<BenchStore> {
@@ -17,22 +18,28 @@ export const longQueue: Figure = {
   name: 'long-queue',
   async measure(bench) {
     const waiting = 100_000;
-    const { store: long } = await storeOfWaiting(bench, waiting);
+    const { store: long } = await storeOfWaiting(bench, waiting, { delaySeconds: 1_000_000 });
     const empty = await smallStore(bench);
-    const taken = await interleave(bench.full ? 60 : 15, {
-      long: async () => (await long.queuectl(ENQUEUE)).ms,
-      empty: async () => (await empty.queuectl(ENQUEUE)).ms,
-    });
+    const measureBoth = () =>
+      interleave(bench.full ? 60 : 15, {
+        long: async () => (await long.queuectl(ENQUEUE_LATER)).ms,
+        empty: async () => (await empty.queuectl(ENQUEUE_LATER)).ms,
+      });
+    const atRest = await measureBoth();
+    for (const store of [long, empty]) await store.startWorkers(1);
+    const besideWorker = await measureBoth();
+    for (const store of [long, empty]) await store.stopWorkers();
     return [
-      {
-        what: `one enqueue into ${count(waiting)} waiting jobs, whole process`,
-        against: 'into an empty queue',
-        unit: '×',
-        rounds: ratios(taken.long, taken.empty),
-        target: { sign: '≤', mustReach: 1.6, aim: 1.2 },
-        detail: `${milliseconds(taken.long)} against ${milliseconds(taken.empty)}`,
-      },
-    ];
+      { where: 'no worker there', taken: atRest },
+      { where: 'beside a worker', taken: besideWorker },
+    ].map(({ where, taken }) => ({
+      what: `one enqueue into ${count(waiting)} waiting jobs, whole process, ${where}`,
+      against: 'into an empty queue',
+      unit: '×' as const,
+      rounds: ratios(taken.long, taken.empty),
+      target: { sign: '≤' as const, mustReach: 1.6, aim: 1.2 },
+      detail: `${milliseconds(taken.long)} against ${milliseconds(taken.empty)}`,
+    }));
   },
 };
 
