@@ -129,7 +129,7 @@ const idRule: Rule = {
   holds: (value) =>
     typeof value === 'string' &&
     value !== '' &&
-    [...value].length <= ID_MAX_CHARACTERS &&
+    (value.length <= ID_MAX_CHARACTERS || [...value].length <= ID_MAX_CHARACTERS) && // the first is much faster
     !CONTROL_CHARACTERS.test(value) &&
     value.isWellFormed(),
   words: `a string of 1 to ${ID_MAX_CHARACTERS} characters without control characters`,

@@ -67,9 +67,9 @@ export const peers: readonly Figure[] = PEERS.map((peer) => ({
   obstacle: () =>
     peer.isInstalled() ? undefined : `${peer.name} is not installed (Debian: apt-get install ${peer.package})`,
   async measure(bench) {
-    const jobs = bench.full ? 2000 : 500;
+    const jobs = bench.full ? 2000 : 1000;
     const commands = bench.fileOf(jobs, () => 'true');
-    const { ours, theirs } = await interleave(bench.full ? 5 : 3, {
+    const { ours, theirs } = await interleave(bench.full ? 5 : 2, {
       ours: () => queuectlMs(bench, commands),
       theirs: () => peerMs(bench, peer, commands),
     });

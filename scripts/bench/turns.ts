@@ -39,7 +39,7 @@ export const turns: Figure = {
   async measure(bench) {
     const { store: long } = await storeOfWaiting(bench, WAITING);
     const { store: short } = await storeOfWaiting(bench, FEW_WAITING);
-    const length = bench.full ? 10_000 : 1500;
+    const length = bench.full ? 10_000 : 1000;
     const taken = await interleave(bench.full ? 5 : 3, {
       long: () => measureTurns(bench, long, length),
       short: () => measureTurns(bench, short, length),

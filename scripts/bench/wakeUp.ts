@@ -85,7 +85,7 @@ async function ownCost(bench: Bench, samples: number): Promise<number> {
 export const wakeUp: Figure = {
   name: 'wake-up',
   async measure(bench) {
-    const samples = bench.full ? 500 : 100;
+    const samples = bench.full ? 500 : 60;
     const rounds: number[][] = [];
     for (let round = 0; round < 3; round++) rounds.push(await latencies(bench, samples));
     const own = digits(await ownCost(bench, samples));
