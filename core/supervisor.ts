@@ -21,7 +21,14 @@ const RESTART_MS = [100, 30_000] as const;
 const SETTLED_MS = 60_000;
 
 /** What a worker process tells its supervisor. */
-export type WorkerMessage = { readonly kind: 'ready' } | { readonly kind: 'failed'; readonly error: string } | JobEvent;
+export type WorkerMessage = { readonly kind: 'ready' } | Failure | JobEvent;
+
+/** Why a forked process could not start, as a QueuectlError has it. */
+export interface Failure {
+  readonly kind: 'failed';
+  readonly fact: string;
+  readonly remedy: string;
+}
 
 /** What a forked worker process is told on its command line, as JSON. */
 export interface WorkerTask {
@@ -88,7 +95,6 @@ export class Supervisor {
    */
   async start(): Promise<number[]> {
     const { store, count, clock = systemClock } = this.options;
-    await this.recoverLost();
     await store.workers.register({
       ...currentIdentity(),
       id: this.id,
@@ -166,10 +172,10 @@ export class Supervisor {
     const startedAt = monotonicMs();
     return new Promise((resolve, reject) => {
       let isReady = false;
-      let failure = '';
+      let failure: Omit<Failure, 'kind'> | undefined;
       child.on('message', (message: WorkerMessage) => {
         if (message.kind === 'failed') {
-          failure = message.error;
+          failure = message;
         } else if (message.kind === 'ready') {
           isReady = true;
           const pid = child.pid ?? 0; // it has told us something, so it has one
@@ -181,7 +187,7 @@ export class Supervisor {
         }
       });
       child.on('error', (error) => {
-        failure = error.message;
+        failure = { fact: error.message, remedy: '' };
         if (child.pid === undefined) child.emit('exit', null, null); // it could not even be forked
       });
       child.on('exit', (code, signal) => {
@@ -189,13 +195,11 @@ export class Supervisor {
         const how = signal === null ? `exit code ${code}` : `killed by ${signal}`;
         onEvent({ kind: 'worker ended', pid: child.pid ?? 0, how });
         if (!isReady) {
-          const fact =
-            this.stopRequests > 0
-              ? 'the workers were stopped while they started'
-              : failure === ''
-                ? `a worker process ended while it started (${how})`
-                : failure;
-          reject(new QueuectlError('STORAGE', fact));
+          const { fact, remedy } = failure ?? { fact: `a worker process ended while it started (${how})`, remedy: '' };
+          const wasStopped = this.stopRequests > 0;
+          reject(
+            new QueuectlError('STORAGE', wasStopped ? 'the workers were stopped while they started' : fact, remedy),
+          );
         }
         if (this.isDone()) this.allEnded?.();
         else if (this.stopRequests === 0 && (isReady || deaths > 0)) {

@@ -55,6 +55,7 @@ export class Worker {
   private ended: EndedAttempt[] = [];
   private stops: 'no' | 'when the jobs have ended' | 'now' = 'no';
   private recoveryDueAt = 0;
+  private hasLooked = false;
   private unwatch: (() => void) | undefined;
 
   constructor(private readonly options: WorkerOptions) {
@@ -187,7 +188,7 @@ export class Worker {
     await this.news.wait(sleepMs);
   }
 
-  /** Looks at the records of who works on the store; that is cheap, as it reads no queue. */
+  /** Looks at the records of who works on the store; after the first time that is cheap, as it reads no queue. */
   private async recoverNowAndThen(): Promise<void> {
     const now = monotonicMs();
     if (now < this.recoveryDueAt) return;
@@ -195,6 +196,8 @@ export class Worker {
     const { id, store, queue } = this.options;
     const records = await store.workers.listRecords();
     if (!records.some((record) => record.id === id)) this.stop(); // the store was removed: nobody could stop it later
-    if (records.some((record) => !isAlive(record))) await recoverLost(store, queue);
+    if (this.hasLooked && records.every(isAlive)) return;
+    await recoverLost(store, queue);
+    this.hasLooked = true;
   }
 }

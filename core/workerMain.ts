@@ -80,7 +80,7 @@ async function main([role, task = '{}']: string[]): Promise<void> {
     await (role === 'supervisor' ? runSupervisor(JSON.parse(task)) : runWorker(JSON.parse(task)));
   } catch (error) {
     const text = error instanceof QueuectlError ? error.fact : String(error instanceof Error ? error.stack : error);
-    tell({ kind: 'failed', error: text });
+    tell({ kind: 'failed', fact: text, remedy: error instanceof QueuectlError ? error.remedy : '' });
     log(text);
     process.exitCode = 1;
   }

@@ -9,7 +9,7 @@ import { makeDirectory } from '../utils/files.js';
 import { isAlive } from '../utils/processIdentity.js';
 import type { QueueManager } from './queueManager.js';
 import { recoverLost } from './recovery.js';
-import type { WorkerEvent } from './supervisor.js';
+import type { Failure, WorkerEvent } from './supervisor.js';
 
 /** What the supervisor process is told on its command line, as JSON. */
 export interface SupervisorTask {
@@ -21,7 +21,7 @@ export interface SupervisorTask {
 /** What the supervisor process tells the one that started it. */
 export type SupervisorMessage =
   | { readonly kind: 'started'; readonly supervisorPid: number; readonly pids: number[] }
-  | { readonly kind: 'failed'; readonly error: string };
+  | Failure;
 
 export type { WorkerEvent } from './supervisor.js';
 
@@ -54,7 +54,6 @@ export class WorkerManager {
    * @throws QueuectlError STORAGE: they could not start, and none is left
    */
   async startWorkers({ count, concurrency }: Count): Promise<StartedWorkers> {
-    await this.queue.counts(); // a damaged store is told here, with its remedy
     const task: SupervisorTask = { dataDir: this.dataDir, count, concurrency };
     const log = this.openLog();
     const { forkProgram } = await import('./supervisor.js'); // node:child_process takes its time to load
@@ -62,10 +61,11 @@ export class WorkerManager {
     fs.closeSync(log);
     try {
       return await new Promise<StartedWorkers>((resolve, reject) => {
-        const fail = (fact: string) => reject(new QueuectlError('STORAGE', fact, `See ${this.logPath()} for more.`));
+        const fail = (fact: string, remedy = '') =>
+          reject(new QueuectlError('STORAGE', fact, remedy || `See ${this.logPath()} for more.`));
         supervisor.on('message', (message: SupervisorMessage) => {
           if (message.kind === 'started') resolve(message);
-          else fail(message.error);
+          else fail(message.fact, message.remedy);
         });
         supervisor.on('error', (error) => fail(`the workers could not be started: ${error.message}`));
         supervisor.on('exit', () => fail('the workers ended while they started'));
@@ -91,7 +91,6 @@ export class WorkerManager {
 
   /** Runs workers under this very process; resolves when it was told to stop (SIGINT, SIGTERM) and all have ended. */
   async runForeground({ count, concurrency, onEvent }: Count & { onEvent(event: WorkerEvent): void }): Promise<void> {
-    await this.queue.counts();
     const { store, dataDir } = this;
     const { Supervisor } = await import('./supervisor.js');
     const supervisor = new Supervisor({ store, dataDir, count, concurrency, onEvent, reportsJobs: true });

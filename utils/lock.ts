@@ -23,6 +23,7 @@ let lockfile: Lockfile | undefined;
 const STALE_MS = 3000;
 /** … and one this old by a process that is stopped. Sections that may last longer call `renew`. */
 const STALE_IF_ALIVE_MS = 10_000;
+const RENEW_MS = 1000;
 const GIVE_UP_MS = 60_000;
 const LONGEST_WAIT_MS = 20;
 
@@ -35,7 +36,7 @@ export class LockLostError extends Error {
 
 export interface HeldLock {
   isMine(): boolean;
-  /** Says that the holder is alive. @throws LockLostError */
+  /** Says that the holder is at work, if it has not said so in the last second. @throws LockLostError */
   renew(): void;
   unlock(): void;
 }
@@ -109,6 +110,7 @@ function tryLock(lockfile: Lockfile, path: string): HeldLock | undefined {
   }
   const unlockFile = release;
   let mark = markOf(path);
+  let markedAt = monotonicMs();
   lost ||= Date.now() - began >= STALE_MS; // stopped on the way: what has been marked may be somebody else's
   const isMine = () => {
     lost ||= mark === undefined || markOf(path) !== mark;
@@ -117,9 +119,11 @@ function tryLock(lockfile: Lockfile, path: string): HeldLock | undefined {
   return {
     isMine,
     renew() {
+      if (monotonicMs() - markedAt < RENEW_MS) return;
       if (!isMine()) throw new LockLostError();
       fs.utimesSync(path, owner, new Date());
       mark = markOf(path);
+      markedAt = monotonicMs();
     },
     unlock() {
       isMine();

@@ -96,9 +96,11 @@ export class FileStore implements Store {
         this.dropView(); // it had to parse the records, which this transaction may not need
         view = this.refreshedView(LAZILY);
       }
+      held.renew(); // what others have enqueued may have taken seconds to read
       const draft = new Draft(view);
       const result = await work(draft);
       if (draft.isEmpty) return result;
+      held.renew(); // and so may what this one enqueues
       if (this.folds === 'at once' && draft.onlyAdds && (await this.isAtRest(view))) {
         await this.foldIn(draft, view, held);
         return result;
@@ -224,6 +226,7 @@ export class FileStore implements Store {
   private async foldIfDue(view: View, held: HeldLock, lagMs = LAG_MS): Promise<void> {
     if (!view.needsFold || this.foldDueIn(view, lagMs) > 0) return;
     const { fold } = await foldModule();
+    held.renew();
     try {
       fold(view, this.paths, held, this.clock());
       this.foldFailure = undefined;

@@ -34,8 +34,10 @@ export function fold(view: View, paths: StorePaths, held: HeldLock, now: number,
   const temps: string[] = [];
   try {
     const fresh = identityOf(paths.dlq) === null || view.journal === null;
-    const queue = fresh || view.queueChanged ? prepare(paths.queue, view.queueContent(), temps) : null;
-    held.renew(); // writing and hashing a long queue takes seconds
+    const content = fresh || view.queueChanged ? view.queueContent() : null;
+    held.renew(); // a long queue takes seconds
+    const queue = content === null ? null : prepare(paths.queue, content, temps);
+    held.renew();
     const dlq = fresh || view.dlqChanged ? prepare(paths.dlq, view.dlqContent(), temps) : null;
     const header: JournalHeader = {
       journal: 1,

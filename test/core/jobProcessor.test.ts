@@ -315,7 +315,7 @@ for (const [name, newLauncher] of LAUNCHERS) {
       const groupNote = join(dir, 'note');
       // Only the fork server can promise the note before the command's first step.
       for (const wish of ['true', 'false']) {
-        const wait = name === 'spawn' ? `until grep -q "^$$ " ${groupNote}; do sleep 0.01; done;` : '';
+        const wait = name === 'spawn' ? `until grep -qs "^$$ " ${groupNote}; do sleep 0.01; done;` : '';
         const run = newRun(`${wait} cat ${groupNote}; echo $$; cat /proc/$$/stat; ${wish}`, { groupNote });
         await outcomeOf(run);
         const [note = '', pid = '', stat = ''] = logOf(run).split('\n');

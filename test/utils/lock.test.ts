@@ -73,11 +73,29 @@ test('a lock of a process that is alive and busy is not', async (t) => {
   held.unlock();
 });
 
-test('a holder whose lock was taken over knows, and leaves the new one alone', async () => {
+test('a holder that works for seconds says so, and not oftener than once a second', async (t) => {
   const path = newPath();
   const held = await lock(path);
+  const { ctimeNs } = fs.statSync(path, { bigint: true });
   held.renew();
+  assert.equal(fs.statSync(path, { bigint: true }).ctimeNs, ctimeNs);
+  secondsLater(t);
+  held.renew();
+  assert.ok(fs.statSync(path, { bigint: true }).ctimeNs > ctimeNs);
   assert.ok(held.isMine());
+  held.unlock();
+});
+
+function secondsLater(t: TestContext): void {
+  const [seconds, nanoseconds] = process.hrtime();
+  t.mock.method(process, 'hrtime', () => [seconds + 2, nanoseconds]);
+}
+
+test('a holder whose lock was taken over knows, and leaves the new one alone', async (t) => {
+  const path = newPath();
+  const held = await lock(path);
+  assert.ok(held.isMine());
+  secondsLater(t);
   fs.unlinkSync(path);
   assert.equal(held.isMine(), false);
   fs.writeFileSync(path, '');
