@@ -58,11 +58,12 @@ export class QueueManager {
   async enqueueAll(inputs: readonly JobInput[]): Promise<PendingJob[]> {
     const defaultRetries = await this.store.config.getConfig('max_retries');
     const now = this.clock();
-    const jobs = inputs.map((input) => newJob(input, defaultRetries, now));
-    await this.store.transaction(async ({ jobs: repo }) => {
-      for (const [index, job] of jobs.entries()) await repo.createJob(job, inputs[index]?.id === undefined);
-    });
-    return jobs;
+    const jobs = inputs.map((input) => ({
+      job: newJob(input, defaultRetries, now),
+      hasNewId: input.id === undefined,
+    }));
+    await this.store.jobs.createJobs(jobs);
+    return jobs.map(({ job }) => job);
   }
 
   /** Claims the next runnable job for a worker. */

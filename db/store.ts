@@ -12,6 +12,12 @@ import type { Config, ConfigKey, DeadJob, Job, JobState, PendingJob, ProcessingJ
 /** How a claimed job is named when it is settled: by its id and by who must still own it. */
 export type Claim = Pick<ProcessingJob, 'id' | 'worker_id'>;
 
+/** A job to be added, and whether its id was made just now. */
+export interface NewJob {
+  readonly job: PendingJob;
+  readonly hasNewId: boolean;
+}
+
 export interface JobRepo {
   /**
    * Adds a job. On disk before it returns.
@@ -19,6 +25,8 @@ export interface JobRepo {
    * @throws QueuectlError DUPLICATE_ID: the id is in the queue or in the dead letter queue
    */
   createJob(job: PendingJob, hasNewId?: boolean): Promise<void>;
+  /** Adds jobs, all or none, as `createJob` adds one. */
+  createJobs(jobs: readonly NewJob[]): Promise<void>;
   /**
    * Takes the next runnable job for a worker: `run_at <= now`, highest priority first, then oldest. Counts the attempt.
    * @returns the job as claimed, or undefined when none is runnable

@@ -1,14 +1,18 @@
 import type { Draft } from '../file/draft.js';
 import type { CompletedJob, FailedJob, Job, JobState, PendingJob, ProcessingJob } from '../schema.js';
-import type { Claim, JobRepo } from '../store.js';
+import type { Claim, JobRepo, NewJob } from '../store.js';
 import type { Access } from './access.js';
 
 export class FileJobRepo implements JobRepo {
   constructor(private readonly access: Access) {}
 
   createJob(job: PendingJob, hasNewId = false): Promise<void> {
+    return this.createJobs([{ job, hasNewId }]);
+  }
+
+  createJobs(jobs: readonly NewJob[]): Promise<void> {
     return this.access.write((draft) => {
-      draft.addJob(job, hasNewId);
+      for (const { job, hasNewId } of jobs) draft.addJob(job, hasNewId);
       draft.durable = true;
     });
   }

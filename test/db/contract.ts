@@ -94,6 +94,23 @@ export function describeStore(name: string, { opener, makePlace }: StoreMaker): 
       assert.deepEqual(await other.jobs.listJobs(), []);
     });
 
+    storeTest('adds many jobs, each with its own values, or none of them', async (store, other) => {
+      const many = [
+        pendingJob({ id: 'a' }),
+        pendingJob({ id: 'b', command: 'echo "b"' }),
+        pendingJob({ id: 'c', max_retries: 9 }),
+        pendingJob({ id: 'd', max_retries: 9, priority: 2 }),
+        pendingJob({ id: 'e' }),
+      ];
+      await store.jobs.createJobs(many.map((job) => ({ job, hasNewId: true })));
+      assert.deepEqual(await other.jobs.listJobs(), many);
+      for (const taken of ['c', 'new']) {
+        const jobs = ['new', 'newer', taken].map((id) => ({ job: pendingJob({ id }), hasNewId: false }));
+        await assert.rejects(other.jobs.createJobs(jobs), isDuplicate(taken));
+      }
+      for (const handle of [store, other]) assert.deepEqual(await handle.jobs.listJobs(), many);
+    });
+
     storeTest('is not misled by an id that stands in another field', async (store, other) => {
       await store.jobs.createJob(pendingJob({ id: 'a', command: 'b', last_error: '"b"' }));
       await other.jobs.createJob(pendingJob({ id: 'b' }));
