@@ -25,6 +25,13 @@ export interface RunningCommand {
   end(graceMs: number): Promise<void>;
 }
 
+export interface Limits {
+  /** After so long the command is ended, and has timed out however it ends; 0 means that there is no limit. */
+  readonly timeoutSeconds?: number;
+  /** How long what is left of a command that failed or timed out has between SIGTERM and SIGKILL; milliseconds. */
+  readonly graceMs?: number;
+}
+
 export class JobProcessor {
   constructor(private readonly launcher: Launcher = new ForkServer(new SpawnLauncher())) {}
 
@@ -32,11 +39,12 @@ export class JobProcessor {
    * Runs `/bin/sh -c command` as the leader of its own process group, with an empty stdin. What keeps it from being
    * started is an outcome like any other.
    */
-  process(run: Run): RunningCommand {
+  process(run: Run, { timeoutSeconds = 0, graceMs = GRACE_MS }: Limits = {}): RunningCommand {
     const started = deferred<void>();
     const ending = deferred<Ending>();
     let group: { pgid: number; logSize: number } | undefined;
     let hasEnded = false;
+    let timer: NodeJS.Timeout | undefined;
     this.launch(run, {
       started: (pgid, logSize) => {
         group = { pgid, logSize };
@@ -44,22 +52,32 @@ export class JobProcessor {
       },
       ended: (how) => {
         hasEnded = true;
+        clearTimeout(timer);
         started.resolve();
         ending.resolve(how);
       },
     });
-    return {
-      ended: ending.promise.then(async (how) => {
-        // What an attempt that failed has left behind must not meet the next one.
-        if (group !== undefined && !hasSucceeded(how)) await endGroup(group.pgid, GRACE_MS);
-        clearGroupNote(run.groupNote);
-        return outcomeOf(how, run.logFile, group?.logSize ?? 0);
-      }),
-      end: async (graceMs) => {
-        await started.promise;
-        if (group !== undefined && !hasEnded) await endGroup(group.pgid, graceMs);
-      },
+    const end = async (graceMs: number) => {
+      await started.promise;
+      if (group !== undefined && !hasEnded) await endGroup(group.pgid, graceMs);
     };
+    let timedOut = false;
+    if (timeoutSeconds > 0 && !hasEnded) {
+      timer = setTimeout(() => {
+        timedOut = true;
+        void end(graceMs);
+      }, timeoutSeconds * 1000);
+    }
+    const ended = ending.promise.then(async (how): Promise<Outcome> => {
+      const succeeded = hasSucceeded(how) && !timedOut;
+      // What an attempt that failed has left behind must not meet the next one.
+      if (group !== undefined && !succeeded) await endGroup(group.pgid, graceMs);
+      clearGroupNote(run.groupNote);
+      if (how.kind === 'not started') return how;
+      const lastLine = succeeded ? '' : readLastLine(run.logFile, group?.logSize ?? 0);
+      return timedOut ? { kind: 'timed out', seconds: timeoutSeconds, lastLine } : { ...how, lastLine };
+    });
+    return { ended, end };
   }
 
   /** To be called when no command runs. */
@@ -77,17 +95,11 @@ export class JobProcessor {
   }
 }
 
-/** How long the rest of a failed command's group has between SIGTERM and SIGKILL. */
 const GRACE_MS = 5000;
 const TAIL_BYTES = 4096;
 const LAST_LINE_CHARACTERS = 200;
 
 const hasSucceeded = (ending: Ending) => ending.kind === 'exited' && ending.code === 0;
-
-function outcomeOf(ending: Ending, logFile: string, logSize: number): Outcome {
-  if (ending.kind === 'not started') return ending;
-  return { ...ending, lastLine: hasSucceeded(ending) ? '' : readLastLine(logFile, logSize) };
-}
 
 /** @param from where in the file this attempt's output begins */
 function readLastLine(logFile: string, from: number): string {

@@ -37,6 +37,7 @@ export class QueueManager {
   constructor(
     private readonly store: Store,
     private readonly clock: Clock = systemClock,
+    private readonly random: () => number = Math.random,
   ) {}
 
   /**
@@ -85,7 +86,7 @@ export class QueueManager {
         turn.settled.push(
           outcome === 'given back'
             ? { job, as: (await repositories.jobs.release(job, now)) ? 'release' : 'refused' }
-            : { job, ...(await settle(repositories, job, outcome, config, now)) },
+            : { job, ...(await settle(repositories, job, outcome, config, now, this.random())) },
         );
       }
       while (turn.claimed.length < free) {
@@ -105,7 +106,7 @@ export class QueueManager {
   async handleRetry(job: ProcessingJob, outcome: Outcome): Promise<SettledAs> {
     const config = await this.store.config.getAllConfig();
     const { as } = await this.store.transaction((repositories) =>
-      settle(repositories, job, outcome, config, this.clock()),
+      settle(repositories, job, outcome, config, this.clock(), this.random()),
     );
     return as;
   }
@@ -188,6 +189,7 @@ function newJob(input: JobInput, defaultRetries: number, now: number): PendingJo
     worker_id: null,
     last_error: null,
     ...(input.priority === undefined ? {} : { priority: input.priority }),
+    ...(input.timeout === undefined ? {} : { timeout: input.timeout }),
     ...(input.cwd === undefined ? {} : { cwd: input.cwd }),
   };
 }
@@ -201,8 +203,9 @@ async function settle(
   outcome: Outcome,
   config: Config,
   now: number,
+  random: number,
 ): Promise<{ as: SettledAs; error?: string }> {
-  const decision = afterAttempt(job, outcome, config, now);
+  const decision = afterAttempt(job, outcome, config, now, random);
   switch (decision.next) {
     case 'complete':
       return { as: (await jobs.markCompleted(job, now)) ? 'complete' : 'refused' };

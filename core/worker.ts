@@ -13,13 +13,11 @@ import { type Clock, monotonicMs, systemClock } from '../utils/clock.js';
 import { QueuectlError } from '../utils/errors.js';
 import { Latch } from '../utils/latch.js';
 import { isAlive } from '../utils/processIdentity.js';
-import type { JobProcessor, RunningCommand } from './jobProcessor.js';
+import type { JobProcessor } from './jobProcessor.js';
 import type { Outcome } from './lifecycle.js';
 import type { EndedAttempt, QueueManager, SettledAs, Turn } from './queueManager.js';
 import { recoverLost } from './recovery.js';
 
-/** How long a command that is ended has between SIGTERM and SIGKILL. */
-const GRACE_MS = 5000;
 /** The pause after the store refused a transaction (a full disk, say); it grows up to the second figure. */
 const PAUSE_MS = [500, 10_000] as const;
 /** It looks for workers that died when it has slept so often; their own supervisor notices at once, if it lives. */
@@ -45,7 +43,8 @@ export interface WorkerOptions {
 /** Holds a claimed job and, once it has begun, its command. */
 interface Slot {
   readonly number: number;
-  command?: RunningCommand;
+  /** Ends the command. */
+  end?: () => Promise<void>;
 }
 
 export class Worker {
@@ -71,7 +70,7 @@ export class Worker {
   /** Ends the current jobs and gives them back. */
   stopNow(): void {
     this.stops = 'now';
-    for (const { command } of this.running.values()) command?.end(GRACE_MS);
+    for (const { end } of this.running.values()) end?.();
     this.news.set();
   }
 
@@ -144,18 +143,21 @@ export class Worker {
     const slot: Slot = { number: this.lowestFreeSlot() };
     this.running.set(job.id, slot);
     try {
-      const { store, processor, id } = this.options;
-      const command = processor.process({
+      const { store, processor, queue, id } = this.options;
+      const { job_timeout, kill_grace } = await queue.getAllConfig();
+      const graceMs = kill_grace * 1000;
+      const run = {
         command: job.command,
         ...(job.cwd === undefined ? {} : { cwd: job.cwd }),
         env: { QUEUECTL_JOB_ID: job.id, QUEUECTL_ATTEMPT: String(job.attempts) },
         logFile: await store.logFile(job.id),
         groupNote: store.workers.groupNote(id, slot.number),
-      });
-      slot.command = command;
-      if (this.stops === 'now') command.end(GRACE_MS); // it was told so while the command began
+      };
+      const { ended, end } = processor.process(run, { timeoutSeconds: job.timeout ?? job_timeout, graceMs });
+      slot.end = () => end(graceMs);
+      if (this.stops === 'now') slot.end(); // it was told so while the command began
       this.options.onEvent?.({ kind: 'job started', id: job.id, attempt: job.attempts });
-      command.ended.then((outcome) => this.finish(job, outcome));
+      ended.then((outcome) => this.finish(job, outcome));
     } catch (error) {
       if (!(error instanceof QueuectlError)) throw error;
       this.finish(job, { kind: 'not started', reason: error.fact });

@@ -30,6 +30,8 @@ interface JobFields {
   readonly last_error: string | null;
   /** Higher is claimed first; absent means 0. */
   readonly priority?: number;
+  /** Seconds that an attempt may last; absent means `job_timeout`. */
+  readonly timeout?: number;
   /** The directory the command runs in; absent means the worker's. */
   readonly cwd?: string;
 }
@@ -75,14 +77,23 @@ export interface DeadJob {
   readonly failed_at: number;
   readonly created_at: number;
   readonly priority?: number;
+  readonly timeout?: number;
   readonly cwd?: string;
 }
 
 export interface Config {
   /** Retries of a job that does not say. */
   readonly max_retries: number;
-  /** The delay before retry n is `backoff_base ^ n` seconds. */
+  /** The delay before retry n is `backoff_base ^ n` seconds … */
   readonly backoff_base: number;
+  /** … but no more than so many … */
+  readonly backoff_max: number;
+  /** … of which up to this part is left out at random: 0 none, 1 any part. */
+  readonly backoff_jitter: number;
+  /** Seconds that an attempt of a job that does not say may last; 0 means that there is no limit. */
+  readonly job_timeout: number;
+  /** Seconds that a command which is ended has between SIGTERM and SIGKILL. */
+  readonly kill_grace: number;
   /** Milliseconds; the longest an idle worker sleeps if nothing wakes it. */
   readonly worker_idle_delay: number;
 }
@@ -104,6 +115,10 @@ export interface WorkerRecord {
 export const MAX_RETRIES_LIMIT = 1000;
 const ID_MAX_CHARACTERS = 255;
 export const PRIORITY_LIMIT = 1_000_000;
+/** Seconds; Node's timers take no more than 2^31 - 1 milliseconds. */
+export const TIMEOUT_LIMIT = 2_147_483;
+/** Seconds: 31 years. */
+const BACKOFF_LIMIT = 1_000_000_000;
 /** The latest time a JavaScript date can hold (ECMA-262, 21.4.1.1). */
 export const LATEST_TIME = 8_640_000_000_000_000;
 
@@ -138,6 +153,14 @@ const commandRule: Rule = {
   holds: (value) => typeof value === 'string' && value.trim() !== '' && !value.includes('\0') && value.isWellFormed(),
   words: 'a string that is not empty and has no NUL character',
 };
+const numberRule = (from: number, to: number): Rule => ({
+  holds: (value) => typeof value === 'number' && value >= from && value <= to,
+  words: `a number from ${from} to ${to}`,
+});
+const timeoutRule: Rule = {
+  holds: (value) => typeof value === 'number' && value > 0 && value <= TIMEOUT_LIMIT,
+  words: `a number of seconds above 0, at most ${TIMEOUT_LIMIT}`,
+};
 const retriesRule = integerRule(0, MAX_RETRIES_LIMIT);
 const priorityRule = integerRule(-PRIORITY_LIMIT, PRIORITY_LIMIT);
 const directoryRule: Rule = {
@@ -165,6 +188,7 @@ const JOB_RULES: Record<keyof Job, Rule> = {
   worker_id: orNull(stringRule),
   last_error: orNull(stringRule),
   priority: priorityRule,
+  timeout: timeoutRule,
   cwd: directoryRule,
 };
 
@@ -177,10 +201,11 @@ const DEAD_JOB_RULES: Record<keyof DeadJob, Rule> = {
   failed_at: timeRule,
   created_at: timeRule,
   priority: priorityRule,
+  timeout: timeoutRule,
   cwd: directoryRule,
 };
 
-const OPTIONAL_FIELDS = new Set(['priority', 'cwd']);
+const OPTIONAL_FIELDS = new Set(['priority', 'timeout', 'cwd']);
 
 type Fields = Record<string, unknown>;
 const isFields = (value: unknown): value is Fields =>
@@ -228,6 +253,8 @@ export interface JobInput {
   readonly max_retries?: number;
   readonly run_at?: number;
   readonly priority?: number;
+  /** Seconds. */
+  readonly timeout?: number;
   readonly cwd?: string;
 }
 
@@ -237,6 +264,7 @@ const INPUT_RULES: Record<keyof JobInput, Rule> = {
   max_retries: retriesRule,
   run_at: timeRule,
   priority: priorityRule,
+  timeout: timeoutRule,
   cwd: directoryRule,
 };
 const INPUT_RULES_BY_NAME = new Map<string, Rule>(Object.entries(INPUT_RULES));
@@ -270,14 +298,23 @@ export function quote(value: unknown): string {
   return text.length <= 60 ? text : `${text.slice(0, 57)}...`;
 }
 
-export const DEFAULT_CONFIG: Config = { max_retries: 3, backoff_base: 2, worker_idle_delay: 2000 };
+export const DEFAULT_CONFIG: Config = {
+  max_retries: 3,
+  backoff_base: 2,
+  backoff_max: 86_400,
+  backoff_jitter: 0,
+  job_timeout: 0,
+  kill_grace: 5,
+  worker_idle_delay: 2000,
+};
 
 const CONFIG_RULES: Record<ConfigKey, Rule> = {
   max_retries: retriesRule,
-  backoff_base: {
-    holds: (value) => typeof value === 'number' && value >= 1 && value <= 3600,
-    words: 'a number from 1 to 3600',
-  },
+  backoff_base: numberRule(1, 3600),
+  backoff_max: numberRule(0, BACKOFF_LIMIT),
+  backoff_jitter: numberRule(0, 1),
+  job_timeout: numberRule(0, TIMEOUT_LIMIT),
+  kill_grace: numberRule(0, 3600),
   worker_idle_delay: integerRule(10, 3_600_000),
 };
 

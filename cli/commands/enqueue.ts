@@ -6,6 +6,7 @@ import {
   MAX_RETRIES_LIMIT,
   PRIORITY_LIMIT,
   quote,
+  TIMEOUT_LIMIT,
 } from '../../db/schema.js';
 import { pause } from '../../utils/delay.js';
 import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
@@ -24,7 +25,7 @@ export const enqueue: Command = {
   name: 'enqueue',
   words: ['[job...]'],
   summary: 'Add a job: a shell command, or a JSON object; - reads one job per line from stdin',
-  flags: ['id', 'max-retries', 'delay', 'run-at', 'priority', 'file'],
+  flags: ['id', 'max-retries', 'delay', 'run-at', 'priority', 'timeout', 'file'],
   examples: [
     [`enqueue 'tar czf /tmp/home.tgz ~'`, 'add a shell command'],
     [`enqueue '{"id":"job1","command":"echo hi"}'`, 'add a job in JSON'],
@@ -95,6 +96,7 @@ function readJobFlags(options: Options): JobFlags {
         ? readInteger('--run-at', options['run-at'], 0, LATEST_TIME)
         : Date.now() + Math.round(delay * 1000),
     priority: readInteger('--priority', options.priority, -PRIORITY_LIMIT, PRIORITY_LIMIT),
+    timeout: readSeconds('--timeout', options.timeout, TIMEOUT_LIMIT),
   };
   const { command: _, ...flags } = checkJobInput({
     command: ':',

@@ -12,6 +12,7 @@ export const FLAGS = {
   delay: { type: 'string', describe: 'Not run before this many seconds from now' },
   'run-at': { type: 'string', describe: 'Not run before this time, in milliseconds since the epoch' },
   priority: { type: 'string', describe: 'An integer; higher runs first (default: 0)' },
+  timeout: { type: 'string', describe: 'Seconds that an attempt may last (default: the setting job_timeout)' },
   file: { type: 'string', describe: 'Read the jobs from this file, one per line' },
   state: { type: 'string', describe: `Only jobs in this state: ${LISTED_STATES.join(', ')}` },
   count: { type: 'string', describe: 'How many worker processes, 1 to 256 (default: 1)' },

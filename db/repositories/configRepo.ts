@@ -1,6 +1,6 @@
 /** Settings, in a file of their own that is replaced whole under the store's lock. */
 import { damaged, type FileIdentity, identityOf, parseJsonFile, readWhole, sameIdentity } from '../../utils/files.js';
-import { type Config, type ConfigKey, DEFAULT_CONFIG, findConfigFault, findConfigKey } from '../schema.js';
+import { CONFIG_KEYS, type Config, type ConfigKey, DEFAULT_CONFIG, findConfigFault, findConfigKey } from '../schema.js';
 import type { ConfigRepo } from '../store.js';
 
 /** Replaces the file's whole content while nobody else does. */
@@ -59,17 +59,11 @@ export class FileConfigRepo implements ConfigRepo {
         else if (key === name || !Object.hasOwn(values, key)) found[key] = value;
       }
     }
-    const checked = <K extends ConfigKey>(key: K) => {
+    for (const key of CONFIG_KEYS) {
       const fault = findConfigFault(key, found[key]);
       if (fault !== undefined) throw damaged(this.path, `"${key}" ${fault}`);
-      return found[key] as Config[K]; // findConfigFault has checked it
-    };
-    const config: Config = {
-      max_retries: checked('max_retries'),
-      backoff_base: checked('backoff_base'),
-      worker_idle_delay: checked('worker_idle_delay'),
-    };
-    return { config, unknown };
+    }
+    return { config: found as Config, unknown }; // findConfigFault has checked every setting
   }
 }
 

@@ -15,7 +15,7 @@ interface Case {
 }
 
 const EXAMPLE = `A job in JSON looks like '{"id":"job1","command":"echo hi"}', in single quotes for the shell.`;
-const JOB_FIELDS = 'Known fields: id, command, max_retries, run_at, priority, cwd.';
+const JOB_FIELDS = 'Known fields: id, command, max_retries, run_at, priority, timeout, cwd.';
 
 const CASES: Case[] = [
   // the job
@@ -188,6 +188,25 @@ const CASES: Case[] = [
   },
   { args: ['config-set', 'max_retries', ''], code: 2, says: /^max_retries must be an integer from 0 to 1000, not ""/ },
   { args: ['config-set', 'backoff_base', '0.5'], code: 2, says: /^backoff_base must be a number from 1 to 3600/ },
+  {
+    args: ['config-set', 'backoff_jitter', '1.1'],
+    code: 2,
+    says: /^backoff_jitter must be a number from 0 to 1, not 1.1/,
+  },
+  { args: ['config-set', 'backoff_max', '-1'], code: 2, says: /^backoff_max must be a number from 0 to 1000000000/ },
+  { args: ['config-set', 'job_timeout', 'never'], code: 2, says: /^job_timeout must be a number from 0 to 2147483/ },
+  { args: ['config-set', 'kill_grace', '1e9'], code: 2, says: /^kill_grace must be a number from 0 to 3600/ },
+  {
+    args: ['enqueue', 'a', '--timeout', '1m'],
+    code: 2,
+    says: /^--timeout must be a number of seconds from 0 to 2147483/,
+  },
+  { args: ['enqueue', 'a', '--timeout', '0'], code: 2, says: /^"timeout" must be a number of seconds above 0/ },
+  {
+    args: ['enqueue', '{"command":"a","timeout":"5"}'],
+    code: 2,
+    says: /^"timeout" must be a number of seconds above 0/,
+  },
   { args: ['worker-start', '--count', '0'], code: 2, says: /^--count must be an integer from 1 to 256, not "0"/ },
   { args: ['worker-start', '--count', '1.5'], code: 2, says: /^--count must be an integer from 1 to 256, not "1\.5"/ },
   { args: ['worker-start', '--count', '-1'], code: 2, says: /^--count must be an integer from 1 to 256, not "-1"/ },

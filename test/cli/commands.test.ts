@@ -5,6 +5,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
+import { DEFAULT_CONFIG } from '../../db/schema.js';
 import { deadJob } from '../helpers/jobFactory.js';
 import { PROGRAM, runCli } from '../helpers/runCli.js';
 import { tempStore } from '../helpers/tempStore.js';
@@ -106,7 +107,9 @@ test('dlq-retry brings a job back', async () => {
 
 test('settings are read and changed', async () => {
   const dataDir = tempStore();
-  const defaults = 'max_retries: 3\nbackoff_base: 2\nworker_idle_delay: 2000\n';
+  const defaults = Object.entries(DEFAULT_CONFIG)
+    .map(([key, value]) => `${key}: ${value}\n`)
+    .join('');
   assert.equal(await succeed(dataDir, ['config-get']), defaults);
   assert.equal(await succeed(dataDir, ['config-set', 'max_retries', '5']), '⚙️ Config updated: max_retries = 5\n');
   assert.equal(await succeed(dataDir, ['config', 'get', 'max_retries']), 'max_retries: 5\n');
@@ -116,7 +119,7 @@ test('settings are read and changed', async () => {
   );
   assert.deepEqual(await succeedJson(dataDir, ['config-set', 'max_retries_default', '7']), { max_retries: 7 });
   assert.deepEqual(await succeedJson(dataDir, ['config-get', 'max_retries_default']), { max_retries: 7 });
-  const all = { max_retries: 7, backoff_base: 2, worker_idle_delay: 2000 };
+  const all = { ...DEFAULT_CONFIG, max_retries: 7 };
   assert.deepEqual(await succeedJson(dataDir, ['config-get']), all);
 });
 

@@ -255,6 +255,34 @@ for (const [name, newLauncher] of LAUNCHERS) {
       assert.deepEqual(await command.ended, signaled('SIGTERM', String(pgid)));
     });
 
+    const timeouts: [what: string, command: string, lastLine: string][] = [
+      ['that goes on', 'echo begun; sleep 60 & wait', 'begun'],
+      ['that ignores SIGTERM', 'trap "" TERM; sleep 60 & while :; do sleep 0.1; done', ''],
+      ['that cleans up and exits with 0', 'trap "echo cleaned; exit 0" TERM; sleep 60 & wait', 'cleaned'],
+      ['whose children ignore SIGTERM', '(trap "" TERM; while :; do sleep 60; done) & wait', ''],
+      ['that closes its output', 'echo begun; exec >&- 2>&-; sleep 60', 'begun'],
+    ];
+    for (const [what, line, lastLine] of timeouts) {
+      test(`a command ${what} times out, with its whole group`, async (t) => {
+        const run = newRun(`echo $$ > "$PIDFILE"; ${line}`, { env: { PIDFILE: join(tempStore(), 'pid') } });
+        const command = processor.process(run, { timeoutSeconds: 0.3, graceMs: 200 });
+        const pidFile = run.env.PIDFILE ?? '';
+        const pgid = Number(await waitFor(() => existsSync(pidFile) && readFileSync(pidFile, 'utf8').trim()));
+        endsAfter(t, pgid);
+        assert.deepEqual(await command.ended, { kind: 'timed out', seconds: 0.3, lastLine });
+        assert.equal(groupExists(pgid), false);
+      });
+    }
+
+    test('a command that ends in time has not timed out, and nothing waits for the time to pass', async () => {
+      const began = performance.now();
+      const limits = { timeoutSeconds: 100, graceMs: 0 };
+      assert.deepEqual(await processor.process(newRun('exit 4'), limits).ended, exited(4));
+      const missing = newRun('true', { cwd: '/no/such/directory' });
+      assert.equal((await processor.process(missing, limits).ended).kind, 'not started');
+      assert.ok(performance.now() - began < 50_000);
+    });
+
     test('end() before the command runs', async () => {
       const command = processor.process(newRun('sleep 60'));
       await command.end(TOO_LONG_MS);

@@ -5,7 +5,7 @@ import { LATEST_TIME } from '../../db/schema.js';
 import { T0 } from '../helpers/jobFactory.js';
 
 const exited = (code: number, lastLine = ''): Outcome => ({ kind: 'exited', code, lastLine });
-const BASE_2 = { backoff_base: 2 };
+const BASE_2 = { backoff_base: 2, backoff_max: 1e9, backoff_jitter: 0 };
 
 describe('afterAttempt', () => {
   const cases: [title: string, attempts: number, max_retries: number, outcome: Outcome, expected: Decision][] = [
@@ -47,7 +47,7 @@ describe('afterAttempt', () => {
     ],
   ];
   for (const [title, attempts, max_retries, outcome, expected] of cases) {
-    test(title, () => assert.deepEqual(afterAttempt({ attempts, max_retries }, outcome, BASE_2, T0), expected));
+    test(title, () => assert.deepEqual(afterAttempt({ attempts, max_retries }, outcome, BASE_2, T0, 0), expected));
   }
 });
 
@@ -56,7 +56,7 @@ describe('the schedule of retries', () => {
   function scheduleOf(max_retries: number, backoff_base: number): number[] {
     const seconds: number[] = [];
     for (let attempts = 1; ; attempts++) {
-      const decision = afterAttempt({ attempts, max_retries }, exited(1), { backoff_base }, T0);
+      const decision = afterAttempt({ attempts, max_retries }, exited(1), { ...BASE_2, backoff_base }, T0, 0.5);
       if (decision.next !== 'fail') return seconds;
       seconds.push((decision.runAt - T0) / 1000);
     }
@@ -78,10 +78,28 @@ describe('the schedule of retries', () => {
   }
 
   test('is in whole milliseconds and never beyond the latest time there is', () => {
-    assert.equal(nextRunAt(3, 1.0001, T0), T0 + 1000);
-    assert.equal(nextRunAt(1000, 3600, T0), LATEST_TIME);
-    assert.equal(nextRunAt(50, 2, T0), LATEST_TIME);
+    const inDays = { ...BASE_2, backoff_max: 1e300 };
+    assert.equal(nextRunAt(3, { ...inDays, backoff_base: 1.0001 }, T0, 0), T0 + 1000);
+    assert.equal(nextRunAt(1000, { ...inDays, backoff_base: 3600 }, T0, 0), LATEST_TIME);
+    assert.equal(nextRunAt(50, inDays, T0, 0), LATEST_TIME);
   });
+
+  const limits: [retry: number, backoff_max: number, backoff_jitter: number, random: number, seconds: number][] = [
+    [3, 100, 0, 0.9, 8],
+    [7, 100, 0, 0.9, 100],
+    [1001, 100, 0, 0, 100],
+    [5, 0, 0, 0, 0],
+    [3, 100, 1, 0, 8],
+    [3, 100, 1, 0.75, 2],
+    [3, 100, 0.5, 0.75, 5],
+    [7, 100, 0.5, 0.5, 75],
+  ];
+  for (const [retry, backoff_max, backoff_jitter, random, seconds] of limits) {
+    test(`retry ${retry}, at most ${backoff_max} s, jitter ${backoff_jitter} at ${random}: ${seconds} s`, () => {
+      const config = { backoff_base: 2, backoff_max, backoff_jitter };
+      assert.equal(nextRunAt(retry, config, T0, random), T0 + seconds * 1000);
+    });
+  }
 });
 
 describe('describeFailure', () => {
@@ -90,6 +108,8 @@ describe('describeFailure', () => {
     [exited(3), 'exit code 3'],
     [{ kind: 'signaled', signal: 'SIGKILL', lastLine: 'almost done' }, 'killed by SIGKILL: almost done'],
     [{ kind: 'not started', reason: 'cannot start a process: x' }, 'could not be started: cannot start a process: x'],
+    [{ kind: 'timed out', seconds: 1.5, lastLine: 'step 3' }, 'timed out after 1.5 s: step 3'],
+    [{ kind: 'timed out', seconds: 60, lastLine: '' }, 'timed out after 60 s'],
     [{ kind: 'worker died' }, 'its worker died'],
   ];
   for (const [outcome, expected] of cases) test(expected, () => assert.equal(describeFailure(outcome), expected));

@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, mock, test } from 'node:test';
 import { FileStore } from '../../db/file/fileStore.js';
+import { DEFAULT_CONFIG } from '../../db/schema.js';
 import { pendingJob, T0 } from '../helpers/jobFactory.js';
 import { tempStore } from '../helpers/tempStore.js';
 import { skipFsync } from './fsCalls.js';
@@ -35,7 +36,7 @@ const STEPS: readonly Step[] = [
   { verb: 'reschedule', id: 'b', worker: 'w2', runAt: T0 + 50, now: T0 + 8 },
   { verb: 'close' },
 ];
-const NOTHING: Contents = { jobs: [], dead: [], config: { max_retries: 3, backoff_base: 2, worker_idle_delay: 2000 } };
+const NOTHING: Contents = { jobs: [], dead: [], config: DEFAULT_CONFIG };
 
 describe('a process killed at any moment', () => {
   let program: string;

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { FileStore } from '../../db/file/fileStore.js';
-import type { Job, ProcessingJob } from '../../db/schema.js';
+import { DEFAULT_CONFIG, type Job, type ProcessingJob } from '../../db/schema.js';
 import { pendingJob, T0 } from '../helpers/jobFactory.js';
 import { tempStore } from '../helpers/tempStore.js';
 import { foldingStore } from './foldingStore.js';
@@ -209,7 +209,7 @@ async function checkSuccession(dir: string, when: string, wake: () => Promise<Re
       ['dead'],
       when,
     );
-    assert.deepEqual(config, { max_retries: 7, backoff_base: 5, worker_idle_delay: 2000 }, when);
+    assert.deepEqual(config, { ...DEFAULT_CONFIG, max_retries: 7, backoff_base: 5 }, when);
   }
   assert.equal(await successor.close(), undefined, when);
   assert.deepEqual(read(dir, 'queue.json'), await fresh.jobs.listJobs(), when);

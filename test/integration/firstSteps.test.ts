@@ -1,6 +1,7 @@
 /** What a newcomer types, and what is on disk afterwards. */
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
+import { DEFAULT_CONFIG } from '../../db/schema.js';
 import { waitFor } from '../helpers/waitFor.js';
 import { storeTest } from './support.js';
 
@@ -93,8 +94,11 @@ describe('first steps', { concurrency: 4 }, () => {
     assert.equal(await store.ok('config', 'set', 'backoff_base', '3'), '⚙️ Config updated: backoff_base = 3\n');
     assert.equal(await store.ok('config', 'get', 'backoff_base'), 'backoff_base: 3\n');
     assert.equal(await store.ok('config', 'set', 'max_retries_default', '5'), '⚙️ Config updated: max_retries = 5\n');
-    assert.equal(await store.ok('config', 'get'), 'max_retries: 5\nbackoff_base: 3\nworker_idle_delay: 2000\n');
-    assert.deepEqual(store.config(), { max_retries: 5, backoff_base: 3, worker_idle_delay: 2000 });
+    assert.equal(
+      await store.ok('config', 'get'),
+      'max_retries: 5\nbackoff_base: 3\nbackoff_max: 86400\nbackoff_jitter: 0\njob_timeout: 0\nkill_grace: 5\nworker_idle_delay: 2000\n',
+    );
+    assert.deepEqual(store.config(), { ...DEFAULT_CONFIG, max_retries: 5, backoff_base: 3 });
     await store.ok('enqueue', '{"id":"a","command":"true"}');
     assert.equal(store.job('a').max_retries, 5);
   });

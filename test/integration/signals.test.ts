@@ -44,6 +44,35 @@ describe('signals', { concurrency: 4 }, () => {
     assert.deepEqual(states(store), ['short completed 1', 'next pending 0']);
   });
 
+  storeTest('a job that times out fails with all it started, and another job does not', async (store) => {
+    await store.ok('config-set', 'kill_grace', '0.2');
+    await store.ok('config-set', 'job_timeout', '60');
+    await store.ok('enqueue', '--id', 'late', '--timeout', '0.5', '--max-retries', '1', `echo at it; ${store.endless}`);
+    await store.enqueue({ id: 'own', command: store.endless, timeout: 0.4, max_retries: 0 }, SHORT);
+    await store.startWorkers('--concurrency', '3');
+    await waitFor(() => store.queue().some(({ id, state }) => id === 'late' && state === 'failed'));
+    assert.equal(store.job('late').last_error, 'timed out after 0.5 s: at it');
+    await waitFor(() => store.dead().length === 2);
+    assert.deepEqual(
+      store
+        .dead()
+        .map(({ id, error, timeout }) => [id, error, timeout])
+        .sort(),
+      [
+        ['late', 'timed out after 0.5 s: at it', 0.5],
+        ['own', 'timed out after 0.4 s', 0.4],
+      ],
+    );
+    assert.equal(store.endlessProcesses().length, 0);
+    await waitFor(() => store.queue().some(({ id, state }) => id === 'short' && state === 'completed'));
+    await store.ok('config-set', 'job_timeout', '0.3');
+    await store.ok('dlq-retry', 'own');
+    await store.ok('enqueue', '--id', 'default', '--max-retries', '0', store.endless);
+    await waitFor(() => store.dead().some(({ id }) => id === 'default'));
+    assert.equal(store.dead().find(({ id }) => id === 'default')?.error, 'timed out after 0.3 s');
+    await store.ok('worker-stop');
+  });
+
   storeTest('a second SIGTERM ends the job and gives it back as it was', async (store) => {
     const workers = await foreground(store, endless(store, 'endless'));
     await waitFor(() => store.endlessProcesses().length === 3);
