@@ -7,6 +7,7 @@ import { endGroup } from '../utils/processGroup.js';
 import { ForkServer } from './forkServer.js';
 import { type Ending, type Launcher, type Progress, type Run, SpawnLauncher } from './launcher.js';
 import type { Outcome } from './lifecycle.js';
+import { OutputLimit } from './outputLimit.js';
 
 export type { Run };
 
@@ -30,6 +31,8 @@ export interface Limits {
   readonly timeoutSeconds?: number;
   /** How long what is left of a command that failed or timed out has between SIGTERM and SIGKILL; milliseconds. */
   readonly graceMs?: number;
+  /** What it prints beyond so many bytes is cut off; 0 means that there is no limit. */
+  readonly maxOutputBytes?: number;
 }
 
 export class JobProcessor {
@@ -39,20 +42,27 @@ export class JobProcessor {
    * Runs `/bin/sh -c command` as the leader of its own process group, with an empty stdin. What keeps it from being
    * started is an outcome like any other.
    */
-  process(run: Run, { timeoutSeconds = 0, graceMs = GRACE_MS }: Limits = {}): RunningCommand {
+  process(run: Run, { timeoutSeconds = 0, graceMs = GRACE_MS, maxOutputBytes = 0 }: Limits = {}): RunningCommand {
     const started = deferred<void>();
     const ending = deferred<Ending>();
     let group: { pgid: number; logSize: number } | undefined;
     let hasEnded = false;
     let timer: NodeJS.Timeout | undefined;
+    let output: OutputLimit | undefined;
+    let looks: NodeJS.Timeout | undefined;
     this.launch(run, {
       started: (pgid, logSize) => {
         group = { pgid, logSize };
+        if (maxOutputBytes > 0) {
+          output = new OutputLimit(run.logFile, logSize, maxOutputBytes);
+          looks = setInterval(() => output?.enforce(), LOOK_EVERY_MS);
+        }
         started.resolve();
       },
       ended: (how) => {
         hasEnded = true;
         clearTimeout(timer);
+        clearInterval(looks);
         started.resolve();
         ending.resolve(how);
       },
@@ -75,6 +85,7 @@ export class JobProcessor {
       clearGroupNote(run.groupNote);
       if (how.kind === 'not started') return how;
       const lastLine = succeeded ? '' : readLastLine(run.logFile, group?.logSize ?? 0);
+      output?.enforce();
       return timedOut ? { kind: 'timed out', seconds: timeoutSeconds, lastLine } : { ...how, lastLine };
     });
     return { ended, end };
@@ -96,6 +107,7 @@ export class JobProcessor {
 }
 
 const GRACE_MS = 5000;
+const LOOK_EVERY_MS = 500;
 const TAIL_BYTES = 4096;
 const LAST_LINE_CHARACTERS = 200;
 

@@ -144,7 +144,7 @@ export class Worker {
     this.running.set(job.id, slot);
     try {
       const { store, processor, queue, id } = this.options;
-      const { job_timeout, kill_grace } = await queue.getAllConfig();
+      const { job_timeout, kill_grace, log_max_bytes } = await queue.getAllConfig();
       const graceMs = kill_grace * 1000;
       const run = {
         command: job.command,
@@ -153,7 +153,8 @@ export class Worker {
         logFile: await store.logFile(job.id),
         groupNote: store.workers.groupNote(id, slot.number),
       };
-      const { ended, end } = processor.process(run, { timeoutSeconds: job.timeout ?? job_timeout, graceMs });
+      const limits = { timeoutSeconds: job.timeout ?? job_timeout, graceMs, maxOutputBytes: log_max_bytes };
+      const { ended, end } = processor.process(run, limits);
       slot.end = () => end(graceMs);
       if (this.stops === 'now') slot.end(); // it was told so while the command began
       this.options.onEvent?.({ kind: 'job started', id: job.id, attempt: job.attempts });

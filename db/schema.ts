@@ -94,6 +94,8 @@ export interface Config {
   readonly job_timeout: number;
   /** Seconds that a command which is ended has between SIGTERM and SIGKILL. */
   readonly kill_grace: number;
+  /** What an attempt prints beyond so many bytes is cut off; 0 means that there is no limit. */
+  readonly log_max_bytes: number;
   /** Milliseconds; the longest an idle worker sleeps if nothing wakes it. */
   readonly worker_idle_delay: number;
 }
@@ -305,6 +307,7 @@ export const DEFAULT_CONFIG: Config = {
   backoff_jitter: 0,
   job_timeout: 0,
   kill_grace: 5,
+  log_max_bytes: 100_000_000,
   worker_idle_delay: 2000,
 };
 
@@ -315,6 +318,7 @@ const CONFIG_RULES: Record<ConfigKey, Rule> = {
   backoff_jitter: numberRule(0, 1),
   job_timeout: numberRule(0, TIMEOUT_LIMIT),
   kill_grace: numberRule(0, 3600),
+  log_max_bytes: integerRule(0, 1_000_000_000_000),
   worker_idle_delay: integerRule(10, 3_600_000),
 };
 

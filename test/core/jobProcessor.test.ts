@@ -274,6 +274,25 @@ for (const [name, newLauncher] of LAUNCHERS) {
       });
     }
 
+    test('output beyond the limit is cut off, while the command runs and when it ends', async () => {
+      const mark = '\n[queuectl: the output is cut here, after 1000 bytes]\n';
+      const run = newRun(
+        'head -c 3000000 /dev/zero; sleep 1.2; head -c 5000 /dev/zero; echo; echo the last word; exit 3',
+      );
+      writeFileSync(run.logFile, 'before\n');
+      const command = processor.process(run, { maxOutputBytes: 1000 });
+      await waitFor(() => existsSync(run.logFile) && logOf(run).endsWith(mark));
+      assert.equal(logOf(run), `before\n${'\0'.repeat(1000)}${mark}`);
+      assert.deepEqual(await command.ended, exited(3, 'the last word'));
+      assert.equal(logOf(run), `before\n${'\0'.repeat(1000)}${mark}`);
+      const short = newRun('head -c 1000 /dev/zero');
+      await processor.process(short, { maxOutputBytes: 1000 }).ended;
+      assert.equal(logOf(short).length, 1000);
+      const unlimited = newRun('head -c 5000 /dev/zero');
+      await processor.process(unlimited, { maxOutputBytes: 0 }).ended;
+      assert.equal(logOf(unlimited).length, 5000);
+    });
+
     test('a command that ends in time has not timed out, and nothing waits for the time to pass', async () => {
       const began = performance.now();
       const limits = { timeoutSeconds: 100, graceMs: 0 };

@@ -96,7 +96,7 @@ describe('first steps', { concurrency: 4 }, () => {
     assert.equal(await store.ok('config', 'set', 'max_retries_default', '5'), '⚙️ Config updated: max_retries = 5\n');
     assert.equal(
       await store.ok('config', 'get'),
-      'max_retries: 5\nbackoff_base: 3\nbackoff_max: 86400\nbackoff_jitter: 0\njob_timeout: 0\nkill_grace: 5\nworker_idle_delay: 2000\n',
+      'max_retries: 5\nbackoff_base: 3\nbackoff_max: 86400\nbackoff_jitter: 0\njob_timeout: 0\nkill_grace: 5\nlog_max_bytes: 100000000\nworker_idle_delay: 2000\n',
     );
     assert.deepEqual(store.config(), { ...DEFAULT_CONFIG, max_retries: 5, backoff_base: 3 });
     await store.ok('enqueue', '{"id":"a","command":"true"}');
