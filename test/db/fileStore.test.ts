@@ -387,3 +387,16 @@ test('beside a worker, a job with a new id costs no look at the snapshot, and wh
   });
   await assert.rejects(store.jobs.listJobs(), { code: 'DAMAGED' });
 });
+
+test('a worker record that cannot be read keeps nobody from adding a job', async (t) => {
+  const dir = tempStore();
+  const store = open(t, dir, { folds: 'at once' });
+  await store.jobs.createJob(pendingJob({ id: 'a' }));
+  fs.mkdirSync(join(dir, 'workers'));
+  fs.writeFileSync(join(dir, 'workers', 'w.json'), '{');
+  await store.jobs.createJob(pendingJob({ id: 'b', created_at: T0 + 1 }));
+  assert.equal((await store.close())?.code, 'DAMAGED');
+  fs.rmSync(join(dir, 'workers', 'w.json'));
+  await open(t, dir).close();
+  assert.deepEqual(inSnapshot(dir), ['a', 'b']);
+});
