@@ -17,7 +17,7 @@ import { workerStop } from './commands/workerStop.js';
 import { findDataDir } from './helpers/dataDir.js';
 import { checkFlags, GLOBAL_FLAGS, readCommandLine } from './helpers/flags.js';
 import { nearest } from './helpers/nearest.js';
-import { print, printResult, reportError, talk } from './helpers/output.js';
+import { outputFailure, print, printResult, reportError, talk } from './helpers/output.js';
 
 const COMMANDS: readonly Command[] = [
   enqueue,
@@ -42,6 +42,8 @@ export async function main(args: readonly string[], programFile: string): Promis
   process.on('uncaughtException', (error) => process.exit(reportError(error)));
   try {
     await run(args, programFile);
+    const failure = outputFailure();
+    if (failure !== undefined) throw failure;
   } catch (error) {
     process.exitCode = reportError(error);
   }

@@ -78,7 +78,7 @@ export class Worker {
   async run(): Promise<void> {
     try {
       let troubles = 0;
-      while (this.stops === 'no' || this.running.size > 0 || this.ended.length > 0) {
+      while (this.hasWork()) {
         try {
           await this.work();
           troubles = 0;
@@ -90,11 +90,15 @@ export class Worker {
           troubles += 1;
           continue;
         }
-        if (this.watchesAsNeeded() && this.ended.length === 0) await this.sleep();
+        if (this.watchesAsNeeded() && this.ended.length === 0 && this.hasWork()) await this.sleep();
       }
     } finally {
       this.unwatch?.();
     }
+  }
+
+  private hasWork(): boolean {
+    return this.stops === 'no' || this.running.size > 0 || this.ended.length > 0;
   }
 
   /**

@@ -84,7 +84,7 @@ function parseFields(text: string): Fields {
     throw new QueuectlError(
       'INVALID',
       `malformed JSON ${describeJsonFault(text)}`,
-      `A job in JSON looks like '{"id":"job1","command":"echo hi"}', in single quotes for the shell.`,
+      `A job in JSON looks like {"id":"job1","command":"echo hi"}; on a command line put it in single quotes.`,
     );
   }
 }

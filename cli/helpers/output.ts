@@ -5,19 +5,28 @@ import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
 
 const [STDOUT, STDERR] = [1, 2];
 
+let stdout: 'open' | 'closed' | QueuectlError = 'open';
+
 /**
- * Writes all of it to stdout, however long the reader takes. A reader that goes away (`queuectl list | head -1`) is no
- * error. (process.stdout would take its time to load.)
- *
- * @throws QueuectlError STORAGE: it cannot be written
+ * Writes all of it to stdout, however long the reader takes. (process.stdout would take its time to load.) A reader that
+ * goes away (`queuectl list | head -1`) is no error. Any other failure is told at the end, by `outputFailure`: it must not
+ * keep a command from its work.
  */
 export function write(content: string | Buffer): void {
+  if (stdout !== 'open') return;
   try {
     writeAll(STDOUT, content);
   } catch (error) {
-    if (errnoCode(error) !== 'EPIPE') throw storageError(error, 'write to stdout');
+    stdout = 'closed';
+    if (errnoCode(error) === 'EPIPE') return;
+    const reason = storageError(error, 'write to stdout');
+    if (!(reason instanceof QueuectlError)) throw reason;
+    stdout = new QueuectlError('STORAGE', reason.fact, 'What was to be done is done; only the output is lost.');
   }
 }
+
+/** Why the output, or a part of it, could not be written; undefined when it could. */
+export const outputFailure = (): QueuectlError | undefined => (stdout instanceof QueuectlError ? stdout : undefined);
 
 function writeAll(fd: number, content: string | Buffer): void {
   for (let rest = Buffer.from(content); rest.length > 0; ) {

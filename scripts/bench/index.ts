@@ -35,12 +35,14 @@ const FIGURES: readonly Figure[] = [
 
 const USAGE = `Usage: npm run bench -- [--full] [--only <name>]... [--json]
 
-  --full   large sizes and more rounds: minutes instead of seconds
-  --only   one figure: ${FIGURES.map(({ name }) => name).join(', ')}
+  --full   large sizes and more rounds: half an hour instead of two minutes
+  --only   one measurement: ${FIGURES.map(({ name }) => name).join(', ')}
   --json   print JSON instead of the table
 `;
 
 const say = (text: string) => process.stderr.write(`${text}\n`);
+
+const WRONG_USAGE = 2;
 
 function readCommandLine() {
   const { values } = parseArgs({
@@ -53,8 +55,17 @@ function readCommandLine() {
   });
   const { only } = values;
   const unknown = only?.find((name) => !FIGURES.some((figure) => figure.name === name));
-  if (unknown !== undefined) throw new Error(`no figure is named ${unknown}`);
+  if (unknown !== undefined) throw new Error(`there is no measurement ${unknown}`);
   return { ...values, figures: FIGURES.filter(({ name }) => only?.includes(name) ?? true) };
+}
+
+function readCommandLineOrEnd() {
+  try {
+    return readCommandLine();
+  } catch (error) {
+    say(`bench: ${error instanceof Error ? error.message : error}\n\n${USAGE}`);
+    process.exit(WRONG_USAGE);
+  }
 }
 
 /** @returns why what is in dist/ is not what the sources say; undefined when it is */
@@ -80,7 +91,7 @@ async function measure(figure: Figure, bench: Bench): Promise<(Row | Skipped)[]>
 }
 
 async function main(): Promise<void> {
-  const { figures, full, json, help } = readCommandLine();
+  const { figures, full, json, help } = readCommandLineOrEnd();
   if (help) {
     process.stdout.write(USAGE);
     return;

@@ -14,7 +14,8 @@ interface Case {
   readonly input?: string | Buffer;
 }
 
-const EXAMPLE = `A job in JSON looks like '{"id":"job1","command":"echo hi"}', in single quotes for the shell.`;
+const EXAMPLE =
+  'A job in JSON looks like {"id":"job1","command":"echo hi"}; on a command line put it in single quotes.';
 const JOB_FIELDS = 'Known fields: id, command, max_retries, run_at, priority, timeout, cwd.';
 
 const CASES: Case[] = [

@@ -221,11 +221,37 @@ test('output that cannot be written is an error', { skip: !existsSync('/dev/full
       stdio: ['ignore', full, 'pipe'],
       encoding: 'utf8',
     });
-    assert.equal(stderr, 'queuectl: cannot write to stdout: no space left on device. Make room and try again.\n');
+    assert.equal(stderr, LOST_OUTPUT);
     assert.equal(status, 1);
   }
   closeSync(full);
 });
+
+test('what cannot print its result is done all the same, and says so', { skip: !existsSync('/dev/full') }, async () => {
+  const dataDir = tempStore();
+  const full = openSync('/dev/full', 'w');
+  const run = (...args: string[]) =>
+    spawnSync(process.execPath, [PROGRAM, ...args, '--data-dir', dataDir], {
+      stdio: ['ignore', full, 'pipe'],
+      encoding: 'utf8',
+    });
+  for (const args of [
+    ['enqueue', 'sleep 60'],
+    ['worker-start'],
+    ['worker-stop', '--now'],
+    ['config-set', 'max_retries', '9'],
+  ]) {
+    const { status, stderr } = run(...args);
+    assert.deepEqual([status, stderr], [1, LOST_OUTPUT], String(args));
+    if (args[0] === 'worker-start') assert.match(await succeed(dataDir, ['status']), /activeWorkers: 1/);
+  }
+  closeSync(full);
+  assert.match(await succeed(dataDir, ['status']), /activeWorkers: 0, pending: 1/);
+  assert.match(await succeed(dataDir, ['config-get']), /max_retries: 9/);
+});
+
+const LOST_OUTPUT =
+  'queuectl: cannot write to stdout: no space left on device. What was to be done is done; only the output is lost.\n';
 
 /** A store with a job `big` whose command and log fill any pipe. */
 async function storeWithMuchOutput(): Promise<string> {

@@ -73,6 +73,15 @@ describe('signals', { concurrency: 4 }, () => {
     await store.ok('worker-stop');
   });
 
+  storeTest('a worker ends with its last job, however long it would sleep', async (store) => {
+    await store.ok('config-set', 'worker_idle_delay', '3600000');
+    await store.enqueue(SHORT, NEXT);
+    await store.startWorkers();
+    await waitFor(() => store.has('begun'));
+    await store.ok('worker-stop');
+    assert.deepEqual(states(store), ['short completed 1', 'next pending 0']);
+  });
+
   storeTest('a second SIGTERM ends the job and gives it back as it was', async (store) => {
     const workers = await foreground(store, endless(store, 'endless'));
     await waitFor(() => store.endlessProcesses().length === 3);
