@@ -10,8 +10,9 @@ import { Socket } from 'node:net';
 import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { readGroupNote } from '../utils/groupNote.js';
+import { isLeader, readGroupNote } from '../utils/groupNote.js';
 import { endGroup } from '../utils/processGroup.js';
+import { startTimeOf } from '../utils/processIdentity.js';
 import {
   type Ending,
   type Launcher,
@@ -31,7 +32,8 @@ type Perl = ChildProcessByStdio<Writable, Readable, null>;
 interface Request {
   readonly run: Run;
   readonly progress: Progress;
-  isStarted: boolean;
+  /** The leader of its group, once it has been told of. */
+  pid?: number;
 }
 
 export class ForkServer implements Launcher {
@@ -52,7 +54,7 @@ export class ForkServer implements Launcher {
     }
     this.lastId += 1;
     const id = String(this.lastId);
-    this.requests.set(id, { run, progress, isStarted: false });
+    this.requests.set(id, { run, progress });
     if (this.requests.size === 1) keepsAwake(this.perl, true);
     this.perl.stdin.write(encode(id, run));
   }
@@ -97,8 +99,8 @@ export class ForkServer implements Launcher {
       return;
     }
     const [pid, logSize, status] = values.map(Number) as [number, number, number?]; // as forkServer.pl says
-    if (!request.isStarted) progress.started(pid, logSize);
-    request.isStarted = true;
+    if (request.pid === undefined) progress.started(pid, logSize);
+    request.pid = pid;
     if (status === undefined) return;
     this.requests.delete(id);
     progress.ended(endingOf(status));
@@ -113,16 +115,24 @@ export class ForkServer implements Launcher {
     this.perl = undefined;
     const lost = [...this.requests.values()];
     this.requests.clear();
-    for (const { run, progress, isStarted } of lost) {
-      const group = readGroupNote(run.groupNote);
-      if (group === undefined) {
+    for (const { run, progress, pid } of lost) {
+      const pgid = pid ?? notedGroup(run.groupNote);
+      if (pgid === undefined) {
         this.fallback.launch(run, progress);
         continue;
       }
-      if (!isStarted) progress.started(group.pgid, 0);
-      void endGroup(group.pgid, 0).then(() => progress.ended({ kind: 'signaled', signal: 'SIGKILL' }));
+      if (pid === undefined) progress.started(pgid, 0);
+      void endGroup(pgid, 0).then(() => progress.ended({ kind: 'signaled', signal: 'SIGKILL' }));
     }
   }
+}
+
+/** The group that a note tells of, unless its leader's pid is another process's by now. */
+function notedGroup(note: string): number | undefined {
+  const group = readGroupNote(note);
+  if (group === undefined) return undefined;
+  const startTime = startTimeOf(group.pgid);
+  return startTime === undefined || isLeader(group, startTime) ? group.pgid : undefined;
 }
 
 /** One request as forkServer.pl reads it. */

@@ -20,8 +20,8 @@ import { recoverLost } from './recovery.js';
 
 /** The pause after the store refused a transaction (a full disk, say); it grows up to the second figure. */
 const PAUSE_MS = [500, 10_000] as const;
-/** It looks for workers that died when it has slept so often; their own supervisor notices at once, if it lives. */
-const RECOVERY_SLEEPS = 2;
+/** It looks for workers that died at least so often; their own supervisor notices at once, if it lives. */
+const RECOVERY_MS = 4000;
 
 export type JobEvent =
   | { readonly kind: 'job started'; readonly id: string; readonly attempt: number }
@@ -187,7 +187,7 @@ export class Worker {
     const { store, queue, concurrency } = this.options;
     const isIdle = this.running.size === 0 && this.stops === 'no';
     if (isIdle) await store.idle();
-    let sleepMs: number = await queue.getConfig('worker_idle_delay');
+    let sleepMs: number = Math.min(await queue.getConfig('worker_idle_delay'), RECOVERY_MS);
     if (this.stops === 'no' && this.running.size < concurrency) {
       const runAt = await store.jobs.nextRunAt();
       if (runAt !== undefined) sleepMs = Math.min(sleepMs, Math.max(runAt - this.clock(), 0));
@@ -199,7 +199,7 @@ export class Worker {
   private async recoverNowAndThen(): Promise<void> {
     const now = monotonicMs();
     if (now < this.recoveryDueAt) return;
-    this.recoveryDueAt = now + RECOVERY_SLEEPS * (await this.options.queue.getConfig('worker_idle_delay'));
+    this.recoveryDueAt = now + Math.min(2 * (await this.options.queue.getConfig('worker_idle_delay')), RECOVERY_MS);
     const { id, store, queue } = this.options;
     const records = await store.workers.listRecords();
     if (!records.some((record) => record.id === id)) this.stop(); // the store was removed: nobody could stop it later

@@ -122,8 +122,8 @@ function keepCompiledCode(): void {
   const program = `
     const cache = ${JSON.stringify(join(dist, 'main.cache'))};
     process.argv.splice(1, 0, 'queuectl');
-    const { script } = require(${JSON.stringify(join(dist, 'queuectl.cjs'))});
-    process.once('exit', () => require('node:fs').writeFileSync(cache, script.createCachedData()));`;
+    const { codeToKeep } = require(${JSON.stringify(join(dist, 'queuectl.cjs'))});
+    process.once('exit', () => require('node:fs').writeFileSync(cache, codeToKeep()));`;
   const dataDir = mkdtempSync(join(tmpdir(), 'queuectl-build-'));
   const args = ['--eval', program, '--', 'enqueue', 'true', '--data-dir', dataDir];
   execFileSync(process.execPath, args, { env: {}, stdio: ['ignore', 'ignore', 'inherit'] });

@@ -7,8 +7,7 @@
  * The lock is a name, not the directory that proper-lockfile would make: a second name of a file that stays. Only one
  * process can make it, and no inode is made and deleted, which ext4 is slow at (measured beside other work: 1,400 µs for
  * a directory, 60 for a file and more the more files are deleted, 10 for a name). The file's change time, which nobody
- * can set, tells how old the lock is. Its access time, which nobody else has a use for, tells whose it is: the seconds
- * are the pid, the rest is random.
+ * can set, tells how old the lock is. Its modification time tells whose it is: the seconds are the pid, the rest is random.
  */
 import fs from 'node:fs';
 import { monotonicMs } from './clock.js';
@@ -75,10 +74,11 @@ async function waitABit(tries: number): Promise<void> {
 }
 
 function tryLock(lockfile: Lockfile, path: string): HeldLock | undefined {
-  const began = Date.now();
+  const began = moment();
   let removed = false;
   let lost = false;
-  const owner = process.pid + Math.random();
+  const ownerMicros = process.pid * 1e6 + Math.floor(Math.random() * 1e6);
+  const sign = () => fs.utimesSync(path, ownerMicros / 1e6, ownerMicros / 1e6);
   const remove = (file: string) => {
     if (release === undefined)
       removed = true; // still acquiring: this removes a stale lock
@@ -95,7 +95,7 @@ function tryLock(lockfile: Lockfile, path: string): HeldLock | undefined {
         mkdirSync: makeName,
         rmdirSync: remove,
         statSync: statLock,
-        utimesSync: (file: string, _accessed: Date, changed: Date) => fs.utimesSync(file, owner, changed),
+        utimesSync: sign,
         realpathSync: fs.realpathSync,
       },
       onCompromised: () => {
@@ -109,21 +109,24 @@ function tryLock(lockfile: Lockfile, path: string): HeldLock | undefined {
     throw error;
   }
   const unlockFile = release;
-  let mark = markOf(path);
-  let markedAt = monotonicMs();
-  lost ||= Date.now() - began >= STALE_MS; // stopped on the way: what has been marked may be somebody else's
+  let mark = markOf(path, ownerMicros);
+  let markedAt = began;
+  lost ||= began.age() >= STALE_MS; // stopped on the way: what has been signed may be somebody else's
   const isMine = () => {
-    lost ||= mark === undefined || markOf(path) !== mark;
+    lost ||= mark === undefined || markOf(path, ownerMicros) !== mark;
     return !lost;
   };
   return {
     isMine,
     renew() {
-      if (monotonicMs() - markedAt < RENEW_MS) return;
+      if (markedAt.age() < RENEW_MS) return;
       if (!isMine()) throw new LockLostError();
-      fs.utimesSync(path, owner, new Date());
-      mark = markOf(path);
-      markedAt = monotonicMs();
+      const now = moment();
+      sign();
+      lost = markedAt.age() >= STALE_IF_ALIVE_MS; // somebody may have taken it before it was signed again
+      if (lost) throw new LockLostError();
+      mark = markOf(path, ownerMicros);
+      markedAt = now;
     },
     unlock() {
       isMine();
@@ -156,16 +159,23 @@ function makeName(path: string): void {
 
 /** What proper-lockfile is to believe of a lock's age. */
 function statLock(file: string): { readonly mtime: Date } {
-  const { ctimeMs, atimeMs } = fs.statSync(file);
+  const { ctimeMs, mtimeMs } = fs.statSync(file);
   const now = Date.now();
   const ageMs = now - ctimeMs;
   if (ageMs < -STALE_MS) return { mtime: new Date(0) }; // made before the clock was set back, it would not grow stale
-  const isStale = ageMs >= STALE_IF_ALIVE_MS || (ageMs >= STALE_MS && !pidExists(Math.floor(atimeMs / 1000)));
+  const isStale = ageMs >= STALE_IF_ALIVE_MS || (ageMs >= STALE_MS && !pidExists(Math.floor(mtimeMs / 1000)));
   return { mtime: new Date(isStale ? 0 : now) };
 }
 
-/** Tells this lock from one made later at the same place, which may get the same inode. */
-function markOf(path: string): string | undefined {
+/** Tells this lock from one made later at the same place; undefined if it is not signed by this owner. */
+function markOf(path: string, ownerMicros: number): string | undefined {
   const stat = fs.statSync(path, { bigint: true, throwIfNoEntry: false });
-  return stat && `${stat.ino}:${stat.ctimeNs}:${stat.mtimeNs}:${stat.atimeNs}`;
+  const isSigned = stat !== undefined && Math.abs(Number(stat.mtimeNs / 1000n) - ownerMicros) <= 1; // it was a float
+  return isSigned ? `${stat.ino}:${stat.ctimeNs}:${stat.mtimeNs}` : undefined;
+}
+
+/** A moment, and how many milliseconds have passed since by the clock that shows more of them: either can stand still. */
+function moment(): { age(): number } {
+  const [clock, monotonic] = [Date.now(), monotonicMs()];
+  return { age: () => Math.max(Date.now() - clock, monotonicMs() - monotonic) };
 }

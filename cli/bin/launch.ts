@@ -4,12 +4,36 @@
  */
 import fs from 'node:fs';
 import { Script } from 'node:vm';
+import { crc32 } from 'node:zlib';
+
+const CHECKSUM_BYTES = 4;
 
 const file = `${__dirname}/main.cjs`;
-const read = (path: string) => (fs.existsSync(path) ? fs.readFileSync(path) : undefined);
-const cachedData = read(`${__dirname}/main.cache`);
-const source = `(function (exports, require, module, __filename, __dirname) {${fs.readFileSync(file, 'utf8')}\n});`;
+const bundle = fs.readFileSync(file);
+const cachedData = readCode(`${__dirname}/main.cache`);
+const source = `(function (exports, require, module, __filename, __dirname) {${bundle}\n});`;
 const script = new Script(source, { filename: file, ...(cachedData === undefined ? {} : { cachedData }) });
 script.runInThisContext()(exports, require, module, file, __dirname);
 
-export { script };
+/** V8 looks at the length of the code and of its source only, and dies of damaged code. So the file begins with a CRC-32. */
+function readCode(path: string): Buffer | undefined {
+  if (!fs.existsSync(path)) return undefined;
+  const content = fs.readFileSync(path);
+  const code = content.subarray(CHECKSUM_BYTES);
+  const isWhole = content.length > CHECKSUM_BYTES && content.readUInt32LE() === checksumOf(code);
+  return isWhole ? code : undefined;
+}
+
+function checksumOf(code: Buffer): number {
+  return crc32(code, crc32(bundle));
+}
+
+/** What `main.cache` is to hold after what has been run. */
+function codeToKeep(): Buffer {
+  const code = script.createCachedData();
+  const checksum = Buffer.alloc(CHECKSUM_BYTES);
+  checksum.writeUInt32LE(checksumOf(code));
+  return Buffer.concat([checksum, code]);
+}
+
+export { codeToKeep, script };

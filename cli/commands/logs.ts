@@ -52,7 +52,8 @@ function copyToStdout(file: string): void {
     for (let read = 1; read > 0; ) {
       read = fs.readSync(fd, chunk);
       const bytes = chunk.subarray(0, read);
-      write(decoder === undefined ? bytes : visible(decoder.decode(bytes, { stream: read > 0 }), '\n\t'));
+      const shown = decoder === undefined ? bytes : visible(decoder.decode(bytes, { stream: read > 0 }), '\n\t');
+      if (!write(shown)) return;
     }
   } finally {
     fs.closeSync(fd);

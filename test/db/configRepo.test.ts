@@ -18,7 +18,17 @@ test('the file has every setting, for eyes and for jq', async () => {
   await config.setConfig('backoff_base', 1.5);
   assert.equal(
     fs.readFileSync(path, 'utf8'),
-    '{\n  "max_retries": 3,\n  "backoff_base": 1.5,\n  "worker_idle_delay": 2000\n}\n',
+    `{
+  "max_retries": 3,
+  "backoff_base": 1.5,
+  "backoff_max": 86400,
+  "backoff_jitter": 0,
+  "job_timeout": 0,
+  "kill_grace": 5,
+  "log_max_bytes": 100000000,
+  "worker_idle_delay": 2000
+}
+`,
   );
 });
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import {
+  CONFIG_KEYS,
   checkConfigKey,
   checkJobInput,
   findConfigFault,
@@ -115,6 +116,11 @@ describe('settings', () => {
   const cases: [key: Parameters<typeof findConfigFault>[0], good: unknown[], bad: unknown[]][] = [
     ['max_retries', [0, 3, 1000], [-1, 1001, 1.5, '3', null, Number.NaN]],
     ['backoff_base', [1, 1.5, 3600], [0.99, 3601, '2', Number.NaN, Number.POSITIVE_INFINITY, null]],
+    ['backoff_max', [0, 0.5, 1e9], [-1, 1e9 + 1, '1', null, Number.NaN]],
+    ['backoff_jitter', [0, 0.5, 1], [-0.1, 1.1, '1', null, Number.NaN]],
+    ['job_timeout', [0, 0.5, 2_147_483], [-1, 2_147_484, '1', null, Number.NaN]],
+    ['kill_grace', [0, 0.5, 3600], [-1, 3601, '1', null, Number.NaN]],
+    ['log_max_bytes', [0, 1, 1e12], [-1, 0.5, 1e12 + 1, '1', null]],
     ['worker_idle_delay', [10, 2000, 3_600_000], [9, 3_600_001, 10.5, '10', null]],
   ];
   for (const [key, good, bad] of cases) {
@@ -131,7 +137,7 @@ describe('settings', () => {
     for (const name of ['retries', 'toString', '__proto__', '', 'MAX_RETRIES']) {
       assert.throws(() => checkConfigKey(name), {
         code: 'INVALID',
-        message: `unknown config key ${quote(name)}. Known keys: max_retries, backoff_base, worker_idle_delay.`,
+        message: `unknown config key ${quote(name)}. Known keys: ${CONFIG_KEYS.join(', ')}.`,
       });
     }
   });

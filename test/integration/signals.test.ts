@@ -78,7 +78,11 @@ describe('signals', { concurrency: 4 }, () => {
     await store.enqueue(SHORT, NEXT);
     await store.startWorkers();
     await waitFor(() => store.has('begun'));
-    await store.ok('worker-stop');
+    const stopped = store.ok('worker-stop');
+    await waitFor(() => store.has('finished'));
+    const finishedAt = performance.now();
+    await stopped;
+    assert.ok(performance.now() - finishedAt < 2500, `${performance.now() - finishedAt} ms`);
     assert.deepEqual(states(store), ['short completed 1', 'next pending 0']);
   });
 

@@ -37,7 +37,7 @@ test('one holder at a time: the next gets the lock when it is unlocked', async (
 /** Makes a lock that some process has held for so long, as far as anybody can tell. */
 function leaveLock(t: TestContext, path: string, pid: number, ageMs: number): void {
   fs.writeFileSync(path, '');
-  fs.utimesSync(path, pid + 0.5, new Date());
+  fs.utimesSync(path, 0, pid + 0.5);
   const now = Date.now.bind(Date);
   t.mock.method(Date, 'now', () => now() + ageMs);
 }
@@ -155,4 +155,46 @@ test('a permanent error is not waited out', async () => {
   await assert.rejects(lock(join(path, 'under', 'nothing')), { code: 'ENOENT' });
   fs.writeFileSync(path, '');
   await assert.rejects(lock(join(path, 'under a file')), { code: 'ENOTDIR' });
+});
+
+test('a holder that was stopped while it renewed the lock does not trust it', async (t) => {
+  const path = newPath();
+  const held = await lock(path);
+  secondsLater(t);
+  const end = onFsCall(({ name }) => {
+    if (name === 'utimesSync') {
+      end();
+      t.mock.method(Date, 'now', () => 8e15); // it wakes long after
+    }
+    return undefined;
+  });
+  assert.throws(() => held.renew(), LockLostError);
+  assert.equal(held.isMine(), false);
+  held.unlock();
+  assert.ok(fs.existsSync(path), 'it may be the lock of another by now');
+});
+
+test('of two that sign the same lock only the last one holds it', async () => {
+  const path = newPath();
+  let signed = false;
+  const end = onFsCall(({ name, args }) => {
+    if (name === 'utimesSync') signed = true;
+    if (name === 'statSync' && args[0] === path && signed) {
+      fs.utimesSync(path, 1, 1); // who took it for stale signs it after us
+      end();
+    }
+    return undefined;
+  });
+  const first = await lock(path);
+  assert.equal(first.isMine(), false);
+});
+
+test('who reads the file of the lock does not take it away', async () => {
+  const path = newPath();
+  const held = await lock(path);
+  const { mtimeMs } = fs.statSync(path);
+  fs.readFileSync(`${path}.file`);
+  assert.equal(fs.statSync(path).mtimeMs, mtimeMs);
+  assert.ok(held.isMine());
+  held.unlock();
 });
