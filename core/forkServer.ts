@@ -64,6 +64,10 @@ export class ForkServer implements Launcher {
     this.fallback.close();
   }
 
+  giveUp(): void {
+    this.perl?.kill('SIGKILL');
+  }
+
   private startPerl(): Perl | undefined {
     const perl = spawn('perl', [SCRIPT], { detached: true, env: ownEnvironment(), stdio: ['pipe', 'pipe', 'ignore'] });
     perl.once('error', () => {

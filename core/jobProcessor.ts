@@ -68,8 +68,11 @@ export class JobProcessor {
       },
     });
     const end = async (graceMs: number) => {
+      const patience = setTimeout(() => this.launcher.giveUp(), graceMs + PATIENCE_MS);
       await started.promise;
       if (group !== undefined && !hasEnded) await endGroup(group.pgid, graceMs);
+      await ending.promise;
+      clearTimeout(patience);
     };
     let timedOut = false;
     if (timeoutSeconds > 0 && !hasEnded) {
@@ -108,6 +111,8 @@ export class JobProcessor {
 
 const GRACE_MS = 5000;
 const LOOK_EVERY_MS = 500;
+/** Within so long after it has ended a command is said to have. */
+const PATIENCE_MS = 5000;
 const TAIL_BYTES = 4096;
 const LAST_LINE_CHARACTERS = 200;
 

@@ -41,6 +41,8 @@ export interface Launcher {
   launch(run: Run, progress: Progress): void;
   /** Gives up what the launcher holds. */
   close(): void;
+  /** To be called when a command that was ended is not said to have ended: whoever should say so is stuck. */
+  giveUp(): void;
 }
 
 /** The longest piece of a command, in characters: UTF-8 makes of it less than the 128 KiB Linux takes in one argument. */
@@ -103,6 +105,8 @@ export class SpawnLauncher implements Launcher {
   }
 
   close(): void {}
+
+  giveUp(): void {}
 
   private spawn(run: Run, log: number, progress: Progress): void {
     const failed = (error: unknown) => progress.ended(notStarted(run, spawnStep(run, error), errnoOf(error)));

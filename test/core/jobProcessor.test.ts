@@ -25,6 +25,7 @@ const onLinuxOnly = { skip: !onLinux, timeout: DEADLINE_MS };
 const noFallback: Launcher = {
   launch: () => assert.fail('the fork server does not work here'),
   close: () => {},
+  giveUp: () => {},
 };
 const newForkServer = () => new ForkServer(onLinux ? noFallback : new SpawnLauncher());
 
@@ -429,6 +430,22 @@ test('a command whose note is gone is not started again when the fork server die
   rmSync(run.groupNote);
   process.kill(server, 'SIGKILL');
   assert.deepEqual(await command.ended, signaled('SIGKILL', String(pgid)));
+  assert.equal(groupExists(pgid), false);
+});
+
+test('commands can be ended though the fork server is stopped', onLinuxOnly, async (t) => {
+  const processor = new JobProcessor(new ForkServer(new SpawnLauncher()));
+  t.after(() => processor.close());
+  const server = await serverPid(processor);
+  const run = newRun('echo $$; sleep 60');
+  const begun = processor.process(run);
+  const pgid = await pidIn(run);
+  endsAfter(t, pgid);
+  process.kill(server, 'SIGSTOP');
+  const waiting = processor.process(newRun('sleep 60'));
+  await Promise.all([begun.end(0), waiting.end(0)]);
+  assert.deepEqual(await begun.ended, signaled('SIGKILL', String(pgid)));
+  assert.deepEqual(await waiting.ended, signaled('SIGKILL'));
   assert.equal(groupExists(pgid), false);
 });
 

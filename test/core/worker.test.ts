@@ -44,6 +44,8 @@ class StandIn implements Launcher {
     this.isClosed = true;
     for (const command of this.commands) this.end(command, FAILURE);
   }
+
+  giveUp(): void {}
 }
 
 /** A worker that runs until the test stops it, on a store with some jobs. */
