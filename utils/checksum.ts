@@ -1,4 +1,4 @@
-/** CRC-32 (ISO 3309, as in gzip): tells a file from another by accident, and is no protection against intent. */
+/** CRC-32 (ISO 3309, as in gzip): notices that a file has changed by accident, and not what was made to match. */
 
 /** node:zlib is faster from here on, its loading included. */
 const LONG_BYTES = 10_000;

@@ -122,7 +122,12 @@ function tryLock(lockfile: Lockfile, path: string): HeldLock | undefined {
       if (markedAt.age() < RENEW_MS) return;
       if (!isMine()) throw new LockLostError();
       const now = moment();
-      sign();
+      try {
+        sign();
+      } catch (error) {
+        if (errnoCode(error) !== 'ENOENT') throw error;
+        throw new LockLostError(); // it was just taken away
+      }
       lost = markedAt.age() >= STALE_IF_ALIVE_MS; // somebody may have taken it before it was signed again
       if (lost) throw new LockLostError();
       mark = markOf(path, ownerMicros);

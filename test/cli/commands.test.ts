@@ -1,7 +1,7 @@
 /** What each command prints, to the letter, from the built program. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
@@ -252,6 +252,19 @@ test('what cannot print its result is done all the same, and says so', { skip: !
 
 const LOST_OUTPUT =
   'queuectl: cannot write to stdout: no space left on device. What was to be done is done; only the output is lost.\n';
+
+test('logs stops when its reader has gone, however long the log', async () => {
+  const dataDir = await storeWithMuchOutput();
+  truncateSync(join(dataDir, 'logs', 'big.log'), 100_000_000_000); // a hole: it takes minutes to read, and no space
+  const line = `"$0" "$1" logs big --data-dir "$2" | head -c 1`;
+  const { stdout, signal } = spawnSync('sh', ['-c', line, process.execPath, PROGRAM, dataDir], {
+    encoding: 'utf8',
+    timeout: 20_000,
+    killSignal: 'SIGKILL',
+  });
+  assert.equal(signal, null);
+  assert.equal(stdout, 'x');
+});
 
 /** A store with a job `big` whose command and log fill any pipe. */
 async function storeWithMuchOutput(): Promise<string> {

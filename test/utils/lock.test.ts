@@ -174,6 +174,21 @@ test('a holder that was stopped while it renewed the lock does not trust it', as
   assert.ok(fs.existsSync(path), 'it may be the lock of another by now');
 });
 
+test('a lock that is taken away while it is renewed is lost', async (t) => {
+  const path = newPath();
+  const held = await lock(path);
+  secondsLater(t);
+  const end = onFsCall(({ name }) => {
+    if (name === 'utimesSync') fs.rmSync(path);
+    return undefined;
+  });
+  try {
+    assert.throws(() => held.renew(), LockLostError);
+  } finally {
+    end();
+  }
+});
+
 test('of two that sign the same lock only the last one holds it', async () => {
   const path = newPath();
   let signed = false;
