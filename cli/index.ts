@@ -8,6 +8,7 @@ import { configGet } from './commands/configGet.js';
 import { configSet } from './commands/configSet.js';
 import { dlqList } from './commands/dlqList.js';
 import { dlqRetry } from './commands/dlqRetry.js';
+import { doctor } from './commands/doctor.js';
 import { enqueue } from './commands/enqueue.js';
 import { list } from './commands/list.js';
 import { logs } from './commands/logs.js';
@@ -30,6 +31,7 @@ const COMMANDS: readonly Command[] = [
   dlqRetry,
   configGet,
   configSet,
+  doctor,
 ];
 
 /**

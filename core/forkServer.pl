@@ -18,7 +18,7 @@
 # What a job costs here is page faults after the fork, above all in the new process: so nearly all is done before it.
 use strict;
 use warnings;
-use Fcntl qw(O_APPEND O_CREAT O_RDONLY O_WRONLY);
+use Fcntl qw(O_APPEND O_CREAT O_NOFOLLOW O_RDONLY O_WRONLY);
 
 # Since Linux 5.3 and 5.9; the numbers are the same on all architectures but alpha.
 my $PIDFD_OPEN  = 434;
@@ -91,12 +91,12 @@ kill KILL => map { ($_, -$_) } keys %running;    # the pid too: it may not lead 
 sub start {
     my ($id, $directory, $log_file, $note_file, $variables, @args) = @_;
     close STDOUT;    # so that the next file opened becomes number 1
-    sysopen STDOUT, $log_file, O_WRONLY | O_APPEND | O_CREAT, 0600 or return fail($id, 'log');
+    sysopen STDOUT, $log_file, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0600 or return fail($id, 'log');
     open STDERR, '>&', \*STDOUT or return fail($id, 'log');
     my $size = -s STDOUT || 0;
     chdir($directory eq '' ? $home : $directory) or return fail($id, 'directory');
     unless ($notes{$note_file}) {
-        sysopen my $file, $note_file, O_WRONLY | O_CREAT, 0600 or return fail($id, 'note');
+        sysopen my $file, $note_file, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600 or return fail($id, 'note');
         $notes{$note_file} = $file;
     }
     set_environment(splice @args, 0, $variables);

@@ -1,8 +1,9 @@
 /** What the two ways of starting a command share, and the plain one of them: a child of this process. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, fstatSync, openSync } from 'node:fs';
+import { closeSync, fstatSync } from 'node:fs';
 import { getSystemErrorMap } from 'node:util';
 import { errnoCode } from '../utils/errors.js';
+import { openToAppend } from '../utils/files.js';
 import { writeGroupNote } from '../utils/groupNote.js';
 import { startTimeOf } from '../utils/processIdentity.js';
 
@@ -92,7 +93,7 @@ export class SpawnLauncher implements Launcher {
   launch(run: Run, progress: Progress): void {
     let log: number;
     try {
-      log = openSync(run.logFile, 'a', 0o600);
+      log = openToAppend(run.logFile);
     } catch (error) {
       progress.ended(notStarted(run, 'log', errnoOf(error)));
       return;

@@ -34,7 +34,7 @@ export class OutputLimit {
   }
 
   private cut(kept: number): void {
-    const fd = fs.openSync(this.logFile, 'r+');
+    const fd = fs.openSync(this.logFile, fs.constants.O_RDWR | fs.constants.O_NOFOLLOW);
     try {
       fs.ftruncateSync(fd, kept);
       // Over whatever the command has appended meanwhile.

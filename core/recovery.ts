@@ -18,9 +18,10 @@ export async function recoverLost(store: Store, queue: QueueManager): Promise<Pr
   // Jobs before records: a worker is on record before it claims, so no job listed here has a worker that is yet to come.
   const processing = await store.jobs.listJobs('processing');
   const records = await store.workers.listRecords();
+  const unsure = (await store.workers.listUnreadable()).filter(({ mayLive }) => mayLive);
   const dead = records.filter((record) => !isAlive(record));
   for (const record of dead) await endCommands(store, record);
-  const living = new Set(records.filter((record) => !dead.includes(record)).map((record) => record.id));
+  const living = new Set([...records.filter((record) => !dead.includes(record)), ...unsure].map(({ id }) => id));
   const lost = processing.filter(
     (job): job is ProcessingJob => job.state === 'processing' && !living.has(job.worker_id),
   );

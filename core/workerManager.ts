@@ -5,7 +5,7 @@ import type { Store } from '../db/store.js';
 import { monotonicMs } from '../utils/clock.js';
 import { delay } from '../utils/delay.js';
 import { errnoCode, QueuectlError, storageError } from '../utils/errors.js';
-import { makeDirectory } from '../utils/files.js';
+import { makeDirectory, openToAppend } from '../utils/files.js';
 import { isAlive } from '../utils/processIdentity.js';
 import type { QueueManager } from './queueManager.js';
 import { recoverLost } from './recovery.js';
@@ -83,7 +83,7 @@ export class WorkerManager {
   private openLog(): number {
     try {
       makeDirectory(`${this.dataDir}/workers`);
-      return fs.openSync(this.logPath(), 'a', 0o600);
+      return openToAppend(this.logPath());
     } catch (error) {
       throw storageError(error, `write ${this.logPath()}`);
     }
@@ -108,6 +108,7 @@ export class WorkerManager {
    *
    * @param now ends the current jobs instead, and gives them back
    * @returns how many workers have stopped, once none is left
+   * @throws QueuectlError DAMAGED: all that are known have stopped, and there may be another
    */
   async stopWorkers({ now }: { now: boolean }): Promise<number> {
     const living = (await this.store.workers.listRecords()).filter(isAlive);
@@ -125,6 +126,8 @@ export class WorkerManager {
       }
     }
     await this.recoverLost();
+    const doubt = await this.findDoubt();
+    if (doubt !== undefined) throw doubt;
     return living.filter(({ role }) => role === 'worker').length;
   }
 
@@ -132,6 +135,11 @@ export class WorkerManager {
   async listWorkers(): Promise<WorkerRecord[]> {
     const records = await this.store.workers.listRecords();
     return records.filter((record) => record.role === 'worker' && isAlive(record));
+  }
+
+  /** Why there may be a worker that `listWorkers` does not know; undefined when that is not so. */
+  async findDoubt(): Promise<QueuectlError | undefined> {
+    return (await this.store.workers.listUnreadable()).find(({ mayLive }) => mayLive)?.fault;
   }
 
   /** Takes back the jobs of workers that died. */

@@ -68,12 +68,22 @@ export interface ConfigRepo {
   setConfig<K extends ConfigKey>(key: K, value: Config[K]): Promise<void>;
 }
 
+/** A record of a process that cannot be read. */
+export interface UnreadableRecord {
+  readonly id: string;
+  readonly path: string;
+  /** Whether there is a process with the pid that its name tells, so that it may be a living one's. */
+  readonly mayLive: boolean;
+  readonly fault: QueuectlError;
+}
+
 export interface WorkerRepo {
   register(record: WorkerRecord): Promise<void>;
   /** Forgets a worker and the groups noted for it. */
   unregister(workerId: string): Promise<void>;
-  /** Every record on disk, of living and of dead processes. */
+  /** Every record on disk that can be read, of living and of dead processes. */
   listRecords(): Promise<WorkerRecord[]>;
+  listUnreadable(): Promise<UnreadableRecord[]>;
   /** Where the process group is noted of the command that runs in a worker's slot, before the command begins. */
   groupNote(workerId: string, slot: number): string;
   /** The groups of the commands that a worker was running when it was heard of last. */
@@ -85,6 +95,21 @@ export interface Repositories {
   readonly jobs: JobRepo;
   readonly dlq: DlqRepo;
 }
+
+/** What was found about one part of a store. */
+export type Check = {
+  /** What was looked at: `queue.json`, `lock` … */
+  readonly name: string;
+  readonly fact: string;
+} & (
+  | { readonly state: 'ok' }
+  | {
+      readonly state: 'wrong';
+      readonly remedy: string;
+      /** Mends it, and keeps a copy of what it replaces. @returns what was done */
+      readonly repair?: () => Promise<string>;
+    }
+);
 
 export interface Store extends Repositories {
   readonly config: ConfigRepo;
@@ -98,6 +123,8 @@ export interface Store extends Repositories {
   logFile(jobId: string): Promise<string>;
   /** Calls back soon after anybody changed the queue. @returns a function that ends it */
   watch(onChange: () => void): () => void;
+  /** Looks at all that the store consists of. Changes nothing but by a repair; each check sees the repairs before it. */
+  checkFiles(): AsyncIterable<Check>;
   /** Says that this process has nothing to do for now: a moment to tidy up, and to free memory. */
   idle(): Promise<void>;
   /**

@@ -54,7 +54,31 @@ export function readWhole(path: string): { content: Buffer; identity: FileIdenti
 export const noSpace = (path: string): QueuectlError =>
   new QueuectlError('STORAGE', `cannot write ${path}: no space left on device`, 'Make room and try again.');
 
-const TEMP_SUFFIX = /^\.\d+-\d+\.tmp(\.\d+)?$/;
+/** The file it was to replace, and the pid of who wrote it; write-file-atomic may add a number of its own. */
+const TEMP_NAME = /^(.+)\.(\d+)-[0-9a-f]+\.tmp(?:\.\d+)?$/;
+
+export interface TempFile {
+  readonly path: string;
+  /** The name of the file that it was to replace. */
+  readonly target: string;
+  /** Who wrote it. */
+  readonly pid: number;
+}
+
+/** What replacements that are under way, or were interrupted, have in a directory; nothing if it is not there. */
+export function findTempFiles(directory: string): TempFile[] {
+  let names: string[];
+  try {
+    names = fs.readdirSync(directory);
+  } catch (error) {
+    if (errnoCode(error) === 'ENOENT') return [];
+    throw storageError(error, `read ${directory}`);
+  }
+  return names.flatMap((name) => {
+    const [, target, pid] = TEMP_NAME.exec(name) ?? [];
+    return target === undefined ? [] : [{ path: `${directory}/${name}`, target, pid: Number(pid) }];
+  });
+}
 
 /**
  * Removes what interrupted replacements left beside files.
@@ -65,10 +89,7 @@ export function removeTempFiles(paths: readonly string[]): void {
   const names = paths.map((path) => basename(path));
   const directory = dirname(paths[0] ?? '.');
   try {
-    for (const name of fs.readdirSync(directory)) {
-      const isTemp = names.some((file) => name.startsWith(file) && TEMP_SUFFIX.test(name.slice(file.length)));
-      if (isTemp) removeFile(`${directory}/${name}`);
-    }
+    for (const { path, target } of findTempFiles(directory)) if (names.includes(target)) removeFile(path);
   } catch (error) {
     throw storageError(error, `remove temporary files from ${directory}`);
   }
@@ -93,6 +114,16 @@ export function makeDirectory(path: string): void {
     makeDirectory(path);
   }
 }
+
+const { O_APPEND, O_CREAT, O_NOFOLLOW, O_WRONLY } = fs.constants;
+
+/**
+ * Opens a file to add to it, and makes it with mode 0600 when it is not there.
+ *
+ * @throws the system's error; ELOOP when the name is a link, which might lead out of the store
+ */
+export const openToAppend = (path: string): number =>
+  fs.openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600);
 
 /** Does nothing when there is no such file. */
 export function removeFile(path: string): void {
@@ -131,7 +162,7 @@ export function parseJsonFile(path: string, content: Buffer): unknown {
 
 /** The error for a file that cannot be trusted; nothing ever overwrites such a file. */
 export const damaged = (path: string, fault: string): QueuectlError =>
-  new QueuectlError('DAMAGED', `${path} is damaged: ${fault}`, 'Nothing was changed; repair it or restore a backup.');
+  new QueuectlError('DAMAGED', `${path} is damaged: ${fault}`, '`queuectl doctor` tells more, and can repair it.');
 
 function placeOf(text: string): string {
   const before = text.slice(0, findJsonFault(text));

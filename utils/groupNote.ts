@@ -51,7 +51,7 @@ export function isLeader(group: ProcessGroup, startTime: string): boolean {
 }
 
 function overwrite(path: string, flags: number, note: Buffer): void {
-  const fd = fs.openSync(path, fs.constants.O_WRONLY | flags, 0o600);
+  const fd = fs.openSync(path, fs.constants.O_WRONLY | fs.constants.O_NOFOLLOW | flags, 0o600);
   try {
     const written = fs.writeSync(fd, note, 0, note.length, 0);
     if (written < note.length)

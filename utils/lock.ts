@@ -13,6 +13,7 @@ import fs from 'node:fs';
 import { monotonicMs } from './clock.js';
 import { delay, pause } from './delay.js';
 import { errnoCode, QueuectlError } from './errors.js';
+import { openToAppend } from './files.js';
 import { pidExists } from './processIdentity.js';
 
 type Lockfile = typeof import('proper-lockfile');
@@ -78,7 +79,7 @@ function tryLock(lockfile: Lockfile, path: string): HeldLock | undefined {
   let removed = false;
   let lost = false;
   const ownerMicros = process.pid * 1e6 + Math.floor(Math.random() * 1e6);
-  const sign = () => fs.utimesSync(path, ownerMicros / 1e6, ownerMicros / 1e6);
+  const sign = () => fs.lutimesSync(path, ownerMicros / 1e6, ownerMicros / 1e6);
   const remove = (file: string) => {
     if (release === undefined)
       removed = true; // still acquiring: this removes a stale lock
@@ -153,7 +154,7 @@ function makeName(path: string): void {
       fs.linkSync(file, path);
     } catch (error) {
       if (errnoCode(error) !== 'ENOENT') throw error;
-      fs.closeSync(fs.openSync(file, 'a', 0o600)); // the first lock at this place
+      fs.closeSync(openToAppend(file)); // the first lock at this place
       fs.linkSync(file, path);
     }
   } catch (error) {
@@ -164,12 +165,33 @@ function makeName(path: string): void {
 
 /** What proper-lockfile is to believe of a lock's age. */
 function statLock(file: string): { readonly mtime: Date } {
-  const { ctimeMs, mtimeMs } = fs.statSync(file);
+  const stat = fs.lstatSync(file);
+  if (!stat.isFile()) throw Object.assign(new Error(file), { code: stat.isDirectory() ? 'EISDIR' : 'ELOOP' });
+  const { ctimeMs, mtimeMs } = stat;
   const now = Date.now();
   const ageMs = now - ctimeMs;
   if (ageMs < -STALE_MS) return { mtime: new Date(0) }; // made before the clock was set back, it would not grow stale
-  const isStale = ageMs >= STALE_IF_ALIVE_MS || (ageMs >= STALE_MS && !pidExists(Math.floor(mtimeMs / 1000)));
+  const isStale = ageMs >= STALE_IF_ALIVE_MS || (ageMs >= STALE_MS && !pidExists(ownerOf(mtimeMs)));
   return { mtime: new Date(isStale ? 0 : now) };
+}
+
+const ownerOf = (mtimeMs: number) => Math.floor(mtimeMs / 1000);
+
+export interface LockState {
+  /** Who made it, unless that was only just now. */
+  readonly pid: number;
+  /** Whether its holder lives and was heard of lately. */
+  readonly isHeld: boolean;
+  /** Another time tells another lock. */
+  readonly ctimeMs: number;
+}
+
+/** Looks at a lock from outside. @returns undefined when it is free */
+export function inspectLock(path: string): LockState | undefined {
+  const stat = fs.lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return undefined;
+  const pid = ownerOf(stat.mtimeMs);
+  return { pid, isHeld: pidExists(pid) && statLock(path).mtime.getTime() > 0, ctimeMs: stat.ctimeMs };
 }
 
 /** Tells this lock from one made later at the same place; undefined if it is not signed by this owner. */

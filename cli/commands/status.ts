@@ -1,5 +1,5 @@
 import { LISTED_STATES } from '../../db/schema.js';
-import { printResult } from '../helpers/output.js';
+import { printResult, warn } from '../helpers/output.js';
 import { withCore } from '../helpers/withCore.js';
 import type { Command } from './command.js';
 
@@ -17,6 +17,8 @@ export const status: Command = {
         ['activeWorkers', (await workers.listWorkers()).length],
         ...LISTED_STATES.map((state) => [state, jobs[state]]),
       ];
+      const doubt = await workers.findDoubt();
+      if (doubt !== undefined) warn(`there may be more workers: ${doubt.message}`);
       const line = counts.map(([name, count]) => `${name}: ${count}`).join(', ');
       printResult(json, `📊 Queue Status:\n{ ${line} }`, Object.fromEntries(counts));
     });

@@ -1,6 +1,7 @@
+import { existsSync } from 'node:fs';
 import { readInteger } from '../helpers/numbers.js';
 import { print, printResult, talk } from '../helpers/output.js';
-import { withCore } from '../helpers/withCore.js';
+import { warnOfSharing, withCore } from '../helpers/withCore.js';
 import { describeEvent } from '../helpers/workerEvents.js';
 import type { Command } from './command.js';
 
@@ -19,6 +20,7 @@ export const workerStart: Command = {
   async run({ dataDir, json, ...flags }) {
     const count = readInteger('--count', flags.count, 1, COUNT_LIMIT) ?? 1;
     const concurrency = readInteger('--concurrency', flags.concurrency, 1, CONCURRENCY_LIMIT) ?? 1;
+    if (existsSync(dataDir)) warnOfSharing(dataDir); // else it is said when the directory is made
     await withCore(dataDir, async ({ workers }) => {
       if (!json) print(`Starting ${count} worker ${count === 1 ? 'process' : 'processes'}...`);
       if (flags.foreground) {

@@ -19,6 +19,7 @@ export const FLAGS = {
   concurrency: { type: 'string', describe: 'How many jobs each worker runs at once, 1 to 1000 (default: 1)' },
   foreground: { type: 'boolean', describe: 'Stay, and show each job start and end' },
   now: { type: 'boolean', describe: 'End the running commands and give their jobs back' },
+  fix: { type: 'boolean', describe: 'Repair what can be repaired, and keep a copy of what is replaced' },
   'data-dir': { type: 'string', describe: 'The directory the queue is in (default: $QUEUECTL_DATA_DIR, or see below)' },
   json: { type: 'boolean', describe: 'Print one JSON value and nothing else' },
   help: { type: 'boolean', alias: 'h', describe: 'Show help' },

@@ -106,9 +106,9 @@ export function reportError(error: unknown): 1 | 2 {
   return expected ? error.exitCode : 1;
 }
 
-/** Says that a command has done what it was told, but could not bring the store's files up to date. */
-export function warnOutdated({ fact }: QueuectlError): void {
-  printError(`warning: the work is done and on disk, but ${fact}. The next command tries again.`);
+/** Says what the user should know though the command does what it was told. */
+export function warn(text: string): void {
+  printError(`warning: ${text}`);
 }
 
 function printError(message: string): void {

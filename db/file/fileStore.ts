@@ -21,12 +21,13 @@ import { FileDlqRepo } from '../repositories/dlqRepo.js';
 import { FileJobRepo } from '../repositories/jobRepo.js';
 import { FileWorkerRepo } from '../repositories/workerRepo.js';
 import { DEFAULT_CONFIG } from '../schema.js';
-import type { Repositories, Store } from '../store.js';
+import type { Check, Repositories, Store } from '../store.js';
 import { Draft } from './draft.js';
 import { Journal } from './journal.js';
 import { logFileName } from './logFileName.js';
 import { replacedFiles, type StorePaths, storePaths } from './paths.js';
 import type { QueueState } from './queueState.js';
+import { checkTrust } from './trust.js';
 import { SnapshotGoneError, View } from './view.js';
 
 /** The snapshot lags by at most this, or by so many times what a fold costs, whichever is longer. */
@@ -186,6 +187,7 @@ export class FileStore implements Store {
     const { dir, lockDir } = this.paths;
     try {
       for (const path of [dir, lockDir]) makeDirectory(path);
+      checkTrust(dir); // somebody else may have made it a moment before
     } catch (error) {
       throw storageError(error, `make ${dir}`);
     }
@@ -263,6 +265,17 @@ export class FileStore implements Store {
   private foldNow(lagMs: number): Promise<void> {
     return this.underLock(async (held) => {
       await this.foldIfDue(this.refreshedView(), held, lagMs);
+    });
+  }
+
+  async *checkFiles(): AsyncGenerator<Check> {
+    const { checkFiles } = await import('./checkup.js');
+    yield* checkFiles({
+      paths: this.paths,
+      clock: this.clock,
+      workers: this.workers,
+      underLock: (section) => this.underLock(section),
+      ids: async () => [...(await this.jobs.listJobs()), ...(await this.dlq.listDLQ())].map(({ id }) => id),
     });
   }
 

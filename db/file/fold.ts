@@ -31,28 +31,63 @@ import type { Content, View } from './view.js';
  */
 export function fold(view: View, paths: StorePaths, held: HeldLock, now: number, committed?: () => void): void {
   const started = monotonicMs();
-  const temps: string[] = [];
-  try {
-    const fresh = identityOf(paths.dlq) === null || view.journal === null;
-    const content = fresh || view.queueChanged ? view.queueContent() : null;
-    held.renew(); // a long queue takes seconds
-    const queue = content === null ? null : prepare(paths.queue, content, temps);
-    held.renew();
-    const dlq = fresh || view.dlqChanged ? prepare(paths.dlq, view.dlqContent(), temps) : null;
-    const header: JournalHeader = {
+  const { journal } = view;
+  const fresh = journal === null || identityOf(paths.dlq) === null;
+  const queue = fresh || view.queueChanged ? view.queueContent() : null;
+  held.renew(); // a long queue takes seconds
+  const next: Snapshot = {
+    queue,
+    dlq: fresh || view.dlqChanged ? view.dlqContent() : null,
+    header: (named) => ({
       journal: 1,
       first: firstNumberAfter(view, committed !== undefined),
       folded_at: now,
       fold_ms: Math.ceil(monotonicMs() - started),
-      queue: queue?.named ?? view.journal?.header.queue ?? null,
-      dlq: dlq?.named ?? view.journal?.header.dlq ?? null,
-    };
+      queue: named.queue ?? journal?.header.queue ?? null,
+      dlq: named.dlq ?? journal?.header.dlq ?? null,
+    }),
+  };
+  replaceSnapshot(paths, held, next, {
+    seal: () => {
+      if (journal !== null && !journal.sealed && journal.seal() !== 'alone') throw new LockLostError();
+    },
+    ...(committed === undefined ? {} : { committed }),
+  });
+}
+
+/** What the files are to hold; null for one that stays. */
+export interface Snapshot {
+  readonly queue: Content | null;
+  readonly dlq: Content | null;
+  /** The first line of the next journal. @param named the files that have been written */
+  header(named: Record<'queue' | 'dlq', NamedFile | null>): JournalHeader;
+}
+
+/**
+ * Puts a snapshot and an empty journal into place, under the lock.
+ *
+ * @param on.seal called when all is on disk: ends the present journal
+ * @param on.committed called when queue.json is in place
+ * @throws LockLostError, QueuectlError as `fold` does
+ */
+export function replaceSnapshot(
+  paths: StorePaths,
+  held: HeldLock,
+  next: Snapshot,
+  on: { seal(): void; committed?(): void },
+): void {
+  const temps: string[] = [];
+  try {
+    const queue = prepare(paths.queue, next.queue, temps);
+    held.renew();
+    const dlq = prepare(paths.dlq, next.dlq, temps);
+    const header = next.header({ queue: queue?.named ?? null, dlq: dlq?.named ?? null });
     const journal = writeTemp(paths.journal, Journal.firstLine(header));
     temps.push(journal.path);
-    if (view.journal !== null && !view.journal.sealed && view.journal.seal() !== 'alone') throw new LockLostError();
+    on.seal();
     if (!held.isMine()) throw new LockLostError();
     if (queue !== null) fs.renameSync(queue.temp, paths.queue);
-    committed?.();
+    on.committed?.();
     if (dlq !== null) fs.renameSync(dlq.temp, paths.dlq);
     syncDirectory(paths.dir);
     fs.renameSync(journal.path, paths.journal);
@@ -70,7 +105,9 @@ function firstNumberAfter({ journal, snapshotIsAhead }: View, hasUnnumbered: boo
   return (journal?.nextSeq ?? 1) + seal + (hasUnnumbered || snapshotIsAhead ? 1 : 0);
 }
 
-function prepare(path: string, { bytes, crc32 }: Content, temps: string[]): { temp: string; named: NamedFile } {
+function prepare(path: string, content: Content | null, temps: string[]): { temp: string; named: NamedFile } | null {
+  if (content === null) return null;
+  const { bytes, crc32 } = content;
   const { path: temp, identity } = writeTemp(path, bytes);
   temps.push(temp);
   return { temp, named: { ...identity, crc32 } };

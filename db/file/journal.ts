@@ -141,7 +141,7 @@ export class Journal {
     const line = parseLine(bytes);
     if (line === undefined || line.seq < this.nextSeq) return;
     if (line.seq > this.nextSeq) {
-      throw damaged(this.path, `at byte ${at} stands commit ${line.seq} where ${this.nextSeq} should be`);
+      throw damaged(this.path, gapAt(at, line.seq, this.nextSeq));
     }
     const change = changeOf(line);
     if (typeof change === 'string') throw damaged(this.path, `in the commit at byte ${at}, ${change}`);
@@ -214,6 +214,68 @@ export class Journal {
   }
 }
 
+/** What can be read of a journal, whatever is wrong with it. */
+export interface SalvagedJournal {
+  readonly changes: readonly Change[];
+  /** What is wrong, and where; empty for a journal that is whole, or not there. */
+  readonly faults: readonly string[];
+  /** Higher than every number in it. */
+  readonly nextSeq: number;
+  /** The version of the format, where it is one that only a newer queuectl reads. */
+  readonly newer: number | undefined;
+}
+
+/** Reads every commit that can be read, gaps or not. @param content null when there is no journal */
+export function salvageJournal(content: Buffer | null): SalvagedJournal {
+  const changes: Change[] = [];
+  const faults: string[] = [];
+  let nextSeq = 1;
+  if (content === null) return { changes, faults, nextSeq, newer: undefined };
+  const header = parseObject(content.subarray(0, Math.max(content.indexOf(NEWLINE), 0)));
+  const isHeaderWhole = header !== undefined && isHeader(header);
+  if (header !== undefined && isNewer(header)) return { changes, faults, nextSeq, newer: Number(header.journal) };
+  if (isHeaderWhole) nextSeq = header.first;
+  else faults.push('its first line is no header');
+  let isNumbered = isHeaderWhole;
+  let from = 0;
+  for (let end = content.indexOf(NEWLINE); end !== -1; end = content.indexOf(NEWLINE, from)) {
+    const at = from;
+    const line = parseLine(content.subarray(from, end));
+    from = end + 1;
+    if (line === undefined || (isNumbered && line.seq < nextSeq)) continue;
+    if (isNumbered && line.seq > nextSeq) faults.push(gapAt(at, line.seq, nextSeq));
+    isNumbered = true;
+    nextSeq = line.seq + 1;
+    if (line.seal === true) break;
+    const change = changeOf(line);
+    if (typeof change === 'string') faults.push(`in the commit at byte ${at}, ${change}`);
+    else changes.push(change);
+  }
+  return { changes, faults, nextSeq, newer: undefined };
+}
+
+/**
+ * Puts a seal behind all that is in a damaged journal, which is about to be replaced: a process that was stopped while it
+ * held the lock must not add to it. Does nothing where there is none.
+ */
+export function sealDamaged(path: string, seq: number): void {
+  let fd: number;
+  try {
+    fd = fs.openSync(path, fs.constants.O_WRONLY | fs.constants.O_APPEND);
+  } catch (error) {
+    if (errnoCode(error) === 'ENOENT') return;
+    throw storageError(error, `open ${path}`);
+  }
+  try {
+    fs.writeSync(fd, `${SPOILER}${JSON.stringify({ seq, by: randomHex(8), seal: true })}\n`);
+    fs.fdatasyncSync(fd);
+  } catch (error) {
+    throw storageError(error, `write ${path}`);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
 /**
  * How an appended line landed: `alone`, where it was expected, so that memory and file agree; `among others`, it counts
  * but so do lines not read yet; `void`, another line has its number. After the last two what is in memory must be read
@@ -247,7 +309,7 @@ function readHeader(fd: number, path: string): { header: JournalHeader; bytes: n
   const start = readRange(fd, 0, Math.min(fs.fstatSync(fd).size, HEADER_MAX_BYTES));
   const end = start.indexOf(NEWLINE);
   const header = parseObject(start.subarray(0, Math.max(end, 0)));
-  if (header !== undefined && Number.isInteger(header.journal) && header.journal !== 1) {
+  if (header !== undefined && isNewer(header)) {
     throw new QueuectlError(
       'DAMAGED',
       `${path} has version ${quote(header.journal)}, and this queuectl reads version 1`,
@@ -257,6 +319,11 @@ function readHeader(fd: number, path: string): { header: JournalHeader; bytes: n
   if (header === undefined || !isHeader(header)) throw damaged(path, 'its first line is no header');
   return { header, bytes: end + 1 };
 }
+
+const isNewer = (header: Members) => Number.isInteger(header.journal) && header.journal !== 1;
+
+const gapAt = (byte: number, found: number, expected: number) =>
+  `at byte ${byte} stands commit ${found} where ${expected} should be`;
 
 type Members = { readonly [name: string]: unknown };
 

@@ -295,11 +295,11 @@ export class View {
 
   /** What queue.json should hold. */
   queueContent(): Content {
-    return this.appendedQueue() ?? withChecksum(linesOf(this.state.listJobs()));
+    return this.appendedQueue() ?? contentOfRecords(this.state.listJobs());
   }
 
   dlqContent(): Content {
-    return withChecksum(linesOf(this.state.listDead()));
+    return contentOfRecords(this.state.listDead());
   }
 
   /** queue.json as it was read plus the jobs added, where that is all that has happened. */
@@ -346,6 +346,9 @@ function contentOf(file: BaseFile): Buffer {
   file.content = content;
   return content ?? NOTHING;
 }
+
+/** What a snapshot file of these records holds. */
+export const contentOfRecords = (records: readonly object[]): Content => withChecksum(linesOf(records));
 
 const withChecksum = (bytes: Buffer, known = 0, crc = 0): Content => ({ bytes, crc32: checksumOf(bytes, known, crc) });
 

@@ -1,10 +1,11 @@
 /** Who works on the store: one small file a process, and one a slot of a worker with the group that runs in it. */
 import fs from 'node:fs';
-import { errnoCode, storageError } from '../../utils/errors.js';
+import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
 import { damaged, makeDirectory, parseJsonFile, readWhole, removeFile } from '../../utils/files.js';
 import { type ProcessGroup, readGroupNote } from '../../utils/groupNote.js';
+import { pidExists } from '../../utils/processIdentity.js';
 import type { WorkerRecord } from '../schema.js';
-import type { WorkerRepo } from '../store.js';
+import type { UnreadableRecord, WorkerRepo } from '../store.js';
 
 const RECORD_FILE = /^(.+)\.json$/;
 
@@ -28,17 +29,32 @@ export class FileWorkerRepo implements WorkerRepo {
   }
 
   async listRecords(): Promise<WorkerRecord[]> {
+    return this.read().records;
+  }
+
+  async listUnreadable(): Promise<UnreadableRecord[]> {
+    return this.read().unreadable;
+  }
+
+  private read(): { records: WorkerRecord[]; unreadable: UnreadableRecord[] } {
     const records: WorkerRecord[] = [];
+    const unreadable: UnreadableRecord[] = [];
     for (const name of this.names()) {
-      if (!RECORD_FILE.test(name)) continue;
+      const [, id] = RECORD_FILE.exec(name) ?? [];
+      if (id === undefined) continue;
       const path = `${this.directory}/${name}`;
-      const file = readWhole(path);
-      if (file === null) continue; // it has just left
-      const record = parseJsonFile(path, file.content);
-      if (!isRecord(record)) throw damaged(path, 'it is no worker record');
-      records.push(record);
+      try {
+        const file = readWhole(path);
+        if (file === null) continue; // it has just left
+        const record = parseJsonFile(path, file.content);
+        if (!isRecord(record) || record.id !== id) throw damaged(path, 'it is no worker record');
+        records.push(record);
+      } catch (error) {
+        if (!(error instanceof QueuectlError)) throw error;
+        unreadable.push({ id, path, mayLive: pidExists(Number.parseInt(id, 10)), fault: error });
+      }
     }
-    return records;
+    return { records, unreadable };
   }
 
   groupNote(workerId: string, slot: number): string {

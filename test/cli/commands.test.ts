@@ -280,7 +280,7 @@ test('help is found everywhere', async () => {
   const dataDir = tempStore();
   const overview = await succeed(dataDir, ['--help']);
   const names = [...overview.matchAll(/^ {2}queuectl ([a-z-]+) .* {2}\S/gm)].flatMap(([, name]) => name ?? []);
-  assert.equal(names.length, 10, overview);
+  assert.equal(names.length, 11, overview);
   for (const name of names) {
     const help = await succeed(dataDir, [name, '--help']);
     assert.match(help, new RegExp(`^Usage: queuectl ${name}`));

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { examine, type Finding } from '../../core/doctor.js';
 import { FileStore } from '../../db/file/fileStore.js';
 import { deadJob, pendingJob, processingJob, T0 } from '../helpers/jobFactory.js';
 import { tempStore } from '../helpers/tempStore.js';
@@ -150,7 +151,7 @@ async function refused(dir: string, file: File, fault: RegExp): Promise<void> {
     assert.equal(error.code, 'DAMAGED');
     assert.ok(String(error.fact).startsWith(`${join(dir, file)} is damaged: `), error.message);
     assert.match(String(error.fact), fault);
-    assert.match(error.message, /\. Nothing was changed; repair it or restore a backup\.$/);
+    assert.match(error.message, /\. `queuectl doctor` tells more, and can repair it\.$/);
     return true;
   };
   const store = new FileStore(dir);
@@ -170,7 +171,166 @@ async function refused(dir: string, file: File, fault: RegExp): Promise<void> {
     fs.readdirSync(dir).filter((name) => !FILES.some((known) => known === name)),
     ['lock'],
   );
+  await mended(dir, file, before);
 }
+
+/** The doctor tells of it and changes nothing; told to fix it, it keeps what was there, and the store opens. */
+async function mended(dir: string, file: File, before: Record<string, string | undefined>): Promise<void> {
+  const told = await findingsOf(dir, { fix: false });
+  assert.deepEqual(
+    told.filter(({ state }) => state !== 'ok').map(({ check }) => check),
+    [file],
+    JSON.stringify(told),
+  );
+  assert.deepEqual(filesOf(dir), before);
+  const fixed = await findingsOf(dir, { fix: true });
+  assert.deepEqual(
+    fixed.filter(({ state }) => state !== 'ok').map(({ check, state }) => ({ check, state })),
+    [{ check: file, state: 'fixed' }],
+  );
+  const [moment = ''] = fs.readdirSync(join(dir, 'replaced'));
+  assert.equal(filesOf(join(dir, 'replaced', moment))[file], before[file]);
+  assert.ok((await findingsOf(dir, { fix: false })).every(({ state }) => state === 'ok'));
+  const store = new FileStore(dir);
+  await store.jobs.createJob(pendingJob({ id: 'after' }));
+  await store.close();
+  assert.ok((await contentsOf(new FileStore(dir))).jobs.some(({ id }) => id === 'after'));
+}
+
+async function findingsOf(dir: string, options: { fix: boolean }): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for await (const finding of examine(dir, options)) findings.push(finding);
+  return findings;
+}
+
+describe('the doctor keeps', () => {
+  const ids = async (dir: string) => {
+    await findingsOf(dir, { fix: true });
+    const { jobs, dead } = await contentsOf(new FileStore(dir));
+    return { jobs: jobs.map(({ id }) => id), dead: dead.map(({ id }) => id) };
+  };
+  const edit = (dir: string, file: File, change: (text: string) => string | Buffer) =>
+    fs.writeFileSync(join(dir, file), change(fs.readFileSync(join(dir, file), 'utf8')));
+
+  test('every job but the one whose line is damaged', async () => {
+    const cases: ((line: string) => string | Buffer)[] = [
+      (line) => line.slice(0, 40),
+      (line) => line.replace('"command":"', '"command":'),
+      (line) => line.replace('"pending"', '"waiting"'),
+      (line) => line.replace('{', ''),
+      (line) => line.replace('}', ''),
+      () => 'garbage',
+      () => '{{{',
+      () => '"',
+    ];
+    for (const damage of cases) {
+      const dir = await newStore();
+      edit(dir, 'queue.json', (text) => text.replace(/^\{"id":"a".*$/m, (line) => String(damage(line))));
+      assert.deepEqual(await ids(dir), { jobs: ['b'], dead: ['x', 'y'] }, String(damage));
+    }
+    const dir = await newStore();
+    edit(dir, 'queue.json', (text) => Buffer.from(text.replace('true', '\u00ff'), 'latin1'));
+    assert.deepEqual(await ids(dir), { jobs: ['b'], dead: ['x', 'y'] }, 'not UTF-8');
+  });
+
+  test('what a file has that is laid out in another way', async () => {
+    for (const layout of [(jobs: unknown) => JSON.stringify(jobs, null, 2), (jobs: unknown) => JSON.stringify(jobs)]) {
+      const dir = await newStore();
+      edit(dir, 'queue.json', (text) => layout(JSON.parse(text)).slice(0, -5));
+      assert.deepEqual(await ids(dir), { jobs: ['a'], dead: ['x', 'y'] });
+    }
+  });
+
+  test('a command with braces, quotes, backslashes and newlines as it is', async () => {
+    const dir = tempStore();
+    const store = new FileStore(dir);
+    const command = 'echo "}{" \'\\\' "{\n{"; # \u2028 \\"';
+    await store.jobs.createJob(pendingJob({ id: 'odd', command }));
+    await store.jobs.createJob(pendingJob({ id: 'lost' }));
+    await store.close();
+    edit(dir, 'queue.json', (text) => text.slice(0, -10));
+    assert.deepEqual(await ids(dir), { jobs: ['odd'], dead: [] });
+    assert.equal((await new FileStore(dir).jobs.getJob('odd'))?.command, command);
+  });
+
+  test('of two jobs with one id the one that was changed last', async () => {
+    const dir = await newStore();
+    const [older, newer] = [pendingJob({ id: 'a', command: 'old' }), pendingJob({ id: 'a', updated_at: T0 + 1 })];
+    edit(dir, 'queue.json', () => array(newer, older));
+    assert.deepEqual(await ids(dir), { jobs: ['a'], dead: ['x', 'y'] });
+    assert.equal((await new FileStore(dir).jobs.getJob('a'))?.command, newer.command);
+  });
+
+  test('of a job that is in both files the one that was changed last', async () => {
+    for (const [updated_at, kept] of [
+      [T0 - 1, { jobs: [], dead: ['x'] }],
+      [T0 + 1, { jobs: ['x'], dead: [] }],
+    ] as const) {
+      const dir = await newStore();
+      edit(dir, 'queue.json', () => array(pendingJob({ id: 'x', updated_at })));
+      edit(dir, 'dlq.json', () => array(deadJob({ id: 'x' })));
+      assert.deepEqual(await ids(dir), kept);
+    }
+  });
+
+  test('every commit of a journal that can be read, a gap or not', async () => {
+    const cases: [change: (whole: string) => string, jobs: string[]][] = [
+      [() => '', ['a', 'b']],
+      [(whole) => whole.replace(/^.*\n/, ''), ['a', 'b', 'c', 'd', 'e']],
+      [(whole) => whole.replace(/.*"id":"d".*\n/, ''), ['a', 'b', 'c', 'e']],
+      [(whole) => whole.replace('"pending"', '"waiting"'), ['a', 'b', 'd', 'e']],
+    ];
+    for (const [change, jobs] of cases) {
+      const dir = await newStore({ atRest: false });
+      edit(dir, 'journal.ndjson', change);
+      assert.deepEqual(await ids(dir), { jobs, dead: ['x', 'y'] }, String(change));
+    }
+  });
+
+  test('both a snapshot that was put there and the changes of the journal', async () => {
+    const dir = await newStore({ atRest: false });
+    edit(dir, 'queue.json', () => array(pendingJob({ id: 'other' })));
+    assert.deepEqual(await ids(dir), { jobs: ['other', 'c', 'd', 'e'], dead: ['x', 'y'] });
+  });
+
+  test('the settings that are right, and those it does not know', async () => {
+    const dir = await newStore();
+    edit(dir, 'config.json', () => '{"max_retries":-1,"kill_grace":9,"later":{"a":1},"__proto__":2}');
+    await findingsOf(dir, { fix: true });
+    const settings = JSON.parse(fs.readFileSync(join(dir, 'config.json'), 'utf8'));
+    assert.equal(settings.max_retries, 3);
+    assert.equal(settings.kill_grace, 9);
+    assert.deepEqual(settings.later, { a: 1 });
+    assert.ok(Object.hasOwn(settings, '__proto__'));
+  });
+
+  test('everything of a newer version', async () => {
+    const dir = await newStore({ atRest: false });
+    edit(dir, 'journal.ndjson', (text) => text.replace('"journal":1', '"journal":2'));
+    const before = filesOf(dir);
+    const wrong = (await findingsOf(dir, { fix: true })).filter(({ state }) => state !== 'ok');
+    assert.deepEqual(
+      wrong.map(({ check, state, remedy }) => ({ check, state, remedy })),
+      [{ check: 'journal.ndjson', state: 'wrong', remedy: 'Use the newer queuectl that wrote it.' }],
+    );
+    assert.deepEqual(filesOf(dir), before);
+  });
+
+  test('its hands off a store that workers use, but mends it under the lock: open handles go on', async () => {
+    const dir = await newStore();
+    const open = new FileStore(dir);
+    await open.jobs.createJob(pendingJob({ id: 'c', created_at: T0 + 1 }));
+    edit(dir, 'queue.json', (text) => text.slice(0, -30));
+    await assert.rejects(open.jobs.createJob(pendingJob({ id: 'd' })), { code: 'DAMAGED' });
+    assert.deepEqual((await ids(dir)).jobs, ['a', 'c']);
+    await open.jobs.createJob(pendingJob({ id: 'd', created_at: T0 + 2 }));
+    assert.deepEqual(
+      (await open.jobs.listJobs()).map(({ id }) => id),
+      ['a', 'c', 'd'],
+    );
+    await open.close();
+  });
+});
 
 describe('a file edited by hand at rest', () => {
   const edits: [what: string, edit: (path: string) => void][] = [

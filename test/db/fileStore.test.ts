@@ -395,8 +395,6 @@ test('a worker record that cannot be read keeps nobody from adding a job', async
   fs.mkdirSync(join(dir, 'workers'));
   fs.writeFileSync(join(dir, 'workers', 'w.json'), '{');
   await store.jobs.createJob(pendingJob({ id: 'b', created_at: T0 + 1 }));
-  assert.equal((await store.close())?.code, 'DAMAGED');
-  fs.rmSync(join(dir, 'workers', 'w.json'));
-  await open(t, dir).close();
+  assert.equal(await store.close(), undefined);
   assert.deepEqual(inSnapshot(dir), ['a', 'b']);
 });

@@ -13,6 +13,7 @@ const NAMES = [
   'readFileSync',
   'statSync',
   'fstatSync',
+  'lstatSync',
   'readdirSync',
   'writeSync',
   'fsyncSync',
@@ -23,7 +24,7 @@ const NAMES = [
   'unlinkSync',
   'mkdirSync',
   'rmdirSync',
-  'utimesSync',
+  'lutimesSync',
   'chmodSync',
 ];
 

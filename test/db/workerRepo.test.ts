@@ -55,11 +55,23 @@ test('a record that goes while the directory is read is not listed', async () =>
 });
 
 for (const content of ['', '{"id":"w1"', '[]', 'null', '{}', JSON.stringify({ ...record('w1'), pid: '7' })]) {
-  test(`a record that reads ${content || 'nothing'} is damaged`, async () => {
+  test(`a record that reads ${content || 'nothing'} is told of apart from those that can be read`, async () => {
     const { repo, directory } = newRepo();
-    await repo.register(record('w1'));
-    fs.writeFileSync(join(directory, 'w1.json'), content);
-    await assert.rejects(repo.listRecords(), { code: 'DAMAGED', fact: /\/workers\/w1\.json is damaged: it is no/ });
+    for (const id of ['w1', 'w2', `${process.pid}-w3`]) await repo.register(record(id));
+    for (const name of ['w1.json', `${process.pid}-w3.json`]) fs.writeFileSync(join(directory, name), content);
+    assert.deepEqual(await repo.listRecords(), [record('w2')]);
+    const unreadable = await repo.listUnreadable();
+    assert.deepEqual(
+      unreadable.map(({ id, mayLive }) => ({ id, mayLive })).sort((a, b) => Number(a.mayLive) - Number(b.mayLive)),
+      [
+        { id: 'w1', mayLive: false },
+        { id: `${process.pid}-w3`, mayLive: true },
+      ],
+    );
+    for (const { path, fault } of unreadable) {
+      assert.equal(fault.code, 'DAMAGED');
+      assert.ok(fault.fact.startsWith(`${path} is damaged: it is no`), fault.fact);
+    }
   });
 }
 

@@ -126,7 +126,7 @@ test('a lock that vanishes while it is taken is tried for again', async () => {
   const path = newPath();
   let vanished = 0;
   const end = onFsCall(({ name }) => {
-    if (name === 'utimesSync' && vanished++ === 0) fs.unlinkSync(path);
+    if (name === 'lutimesSync' && vanished++ === 0) fs.unlinkSync(path);
     return undefined;
   });
   try {
@@ -162,7 +162,7 @@ test('a holder that was stopped while it renewed the lock does not trust it', as
   const held = await lock(path);
   secondsLater(t);
   const end = onFsCall(({ name }) => {
-    if (name === 'utimesSync') {
+    if (name === 'lutimesSync') {
       end();
       t.mock.method(Date, 'now', () => 8e15); // it wakes long after
     }
@@ -179,7 +179,7 @@ test('a lock that is taken away while it is renewed is lost', async (t) => {
   const held = await lock(path);
   secondsLater(t);
   const end = onFsCall(({ name }) => {
-    if (name === 'utimesSync') fs.rmSync(path);
+    if (name === 'lutimesSync') fs.rmSync(path);
     return undefined;
   });
   try {
@@ -193,7 +193,7 @@ test('of two that sign the same lock only the last one holds it', async () => {
   const path = newPath();
   let signed = false;
   const end = onFsCall(({ name, args }) => {
-    if (name === 'utimesSync') signed = true;
+    if (name === 'lutimesSync') signed = true;
     if (name === 'statSync' && args[0] === path && signed) {
       fs.utimesSync(path, 1, 1); // who took it for stale signs it after us
       end();

@@ -1,0 +1,376 @@
+/** Looks at every file of a store, and offers to mend what is wrong. Nothing is changed but by a `repair`. */
+import fs from 'node:fs';
+import type { Clock } from '../../utils/clock.js';
+import { delay } from '../../utils/delay.js';
+import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
+import { findSharing, freeBytes } from '../../utils/fileSystem.js';
+import { findTempFiles, identityOf, makeDirectory, readWhole, removeFile } from '../../utils/files.js';
+import { type HeldLock, inspectLock } from '../../utils/lock.js';
+import { pidExists } from '../../utils/processIdentity.js';
+import { writeTemp } from '../../utils/tempFiles.js';
+import { configContent, salvageSettings } from '../repositories/configRepo.js';
+import type { Check, WorkerRepo } from '../store.js';
+import { replaceFile, replaceSnapshot, type Snapshot } from './fold.js';
+import { sealDamaged } from './journal.js';
+import { logFileName } from './logFileName.js';
+import { replacedFiles, type StorePaths } from './paths.js';
+import { type Salvage, salvage } from './salvage.js';
+import { contentOfRecords, View } from './view.js';
+
+export interface Checkup {
+  readonly paths: StorePaths;
+  readonly clock: Clock;
+  underLock<T>(section: (held: HeldLock) => Promise<T>): Promise<T>;
+  readonly workers: WorkerRepo;
+  /** Those of all jobs, the dead too; called only when their files are whole. */
+  ids(): Promise<string[]>;
+}
+
+/** A fold needs as much room as the files have, and a little for the commits before it. */
+const SPARE_BYTES = 1_000_000;
+/** A lock that looks abandoned may have been made just now, and not be signed yet. */
+const SIGNED_WITHIN_MS = 50;
+
+const ok = (name: string, fact: string): Check => ({ name, state: 'ok', fact });
+
+const FIX = '`queuectl doctor --fix`';
+
+/** The checks in their order; each sees what the repairs before it have done. */
+export async function* checkFiles(checkup: Checkup): AsyncGenerator<Check> {
+  const { paths } = checkup;
+  const isThere = fs.statSync(paths.dir, { throwIfNoEntry: false }) !== undefined;
+  yield checkDirectory(paths.dir, isThere);
+  if (!isThere) return;
+  yield checkFileSystem(paths);
+  yield checkPermissions(paths);
+  yield checkConfig(checkup);
+  let areWhole = true;
+  for (const check of checkRecords(checkup)) {
+    areWhole &&= check.state === 'ok';
+    yield check;
+  }
+  yield await checkLock(checkup);
+  yield checkTempFiles(checkup);
+  yield await checkWorkerRecords(checkup);
+  // After a repair what it has left out may still be wanted, and so may the logs.
+  if (areWhole) yield await checkLogs(checkup);
+  else yield ok('logs', 'not looked at, as long as it is not sure which jobs there are');
+}
+
+function checkDirectory(dir: string, isThere: boolean): Check {
+  const name = 'data directory';
+  if (!isThere) return ok(name, `${dir} is not there yet; the first job makes it`);
+  try {
+    fs.readdirSync(dir);
+    fs.accessSync(dir, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK);
+    return ok(name, dir);
+  } catch (error) {
+    const reason = storageError(error, `use ${dir}`);
+    if (!(reason instanceof QueuectlError)) throw reason;
+    return { name, state: 'wrong', fact: reason.fact, remedy: reason.remedy };
+  }
+}
+
+function checkFileSystem({ dir, queue, dlq, journal }: StorePaths): Check {
+  const name = 'file system';
+  const sharing = findSharing(dir);
+  if (sharing !== undefined) {
+    const remedy = 'Choose a directory on a local disk with --data-dir: locks and renames cannot be relied on there.';
+    return { name, state: 'wrong', fact: `${dir} is in ${sharing}`, remedy };
+  }
+  const needed = SPARE_BYTES + [queue, dlq, journal].reduce((sum, path) => sum + (identityOf(path)?.size ?? 0), 0);
+  const free = freeBytes(dir);
+  if (free >= needed) return ok(name, `local, ${megabytes(free)} MB free`);
+  const fact = `${megabytes(free)} MB are free, and the queue needs ${megabytes(needed)} MB to be written anew`;
+  return { name, state: 'wrong', fact, remedy: 'Make room.' };
+}
+
+const megabytes = (bytes: number) => Math.round(bytes / 1e5) / 10;
+
+/** A file or directory that others could read, or that is none of ours. */
+interface PermissionFault {
+  readonly path: string;
+  readonly fact: string;
+  /** What its mode should be, where that is all that is wrong. */
+  readonly mode?: number;
+}
+
+function checkPermissions(paths: StorePaths): Check {
+  const name = 'permissions';
+  const faults = findPermissionFaults(paths);
+  const first = faults.find(({ mode }) => mode === undefined) ?? faults[0];
+  if (first === undefined) return ok(name, 'only you can read the files');
+  const fact = `${first.path} ${first.fact}${faults.length > 1 ? ` (and ${faults.length - 1} more)` : ''}`;
+  if (first.mode === undefined) return { name, state: 'wrong', fact, remedy: 'Put that right by hand.' };
+  return {
+    name,
+    state: 'wrong',
+    fact,
+    remedy: `${FIX} takes that from them.`,
+    repair: async () => {
+      for (const { path, mode } of faults) if (mode !== undefined) chmod(path, mode);
+      return `taken from others: ${faults.length === 1 ? first.path : `${faults.length} files and directories`}`;
+    },
+  };
+}
+
+function chmod(path: string, mode: number): void {
+  try {
+    fs.chmodSync(path, mode);
+  } catch (error) {
+    if (errnoCode(error) !== 'ENOENT') throw storageError(error, `change the mode of ${path}`);
+  }
+}
+
+function findPermissionFaults({ dir, lockDir, workers, logs, ...files }: StorePaths): PermissionFault[] {
+  const { queue, dlq, config, journal } = files;
+  const faults: PermissionFault[] = [];
+  const look = (path: string, kind: 'file' | 'directory') => {
+    // A directory may be a link to where there is room for it; a file may not.
+    const stat = (kind === 'file' ? fs.lstatSync : fs.statSync)(path, { throwIfNoEntry: false });
+    if (stat === undefined) return false;
+    if (kind === 'file' ? !stat.isFile() : !stat.isDirectory()) faults.push({ path, fact: `is no ${kind}` });
+    else if (stat.uid !== process.geteuid?.()) faults.push({ path, fact: `belongs to another user (uid ${stat.uid})` });
+    else if ((stat.mode & 0o077) !== 0) {
+      const mode = stat.mode & 0o700;
+      faults.push({ path, fact: `can be used by others (mode ${(stat.mode & 0o777).toString(8)})`, mode });
+    }
+    return stat.isDirectory();
+  };
+  look(dir, 'directory');
+  for (const path of [queue, dlq, config, journal]) look(path, 'file');
+  for (const folder of [lockDir, workers, logs]) {
+    if (!look(folder, 'directory')) continue;
+    for (const name of fs.readdirSync(folder)) look(`${folder}/${name}`, 'file');
+  }
+  return faults;
+}
+
+function checkConfig({ paths, clock, underLock }: Checkup): Check {
+  const name = 'config.json';
+  const file = readWhole(paths.config);
+  if (file === null) return ok(name, 'not there; the defaults hold');
+  const { unknown, faults } = salvageSettings(paths.config, file.content);
+  const [first] = faults;
+  if (first !== undefined) {
+    return {
+      name,
+      state: 'wrong',
+      fact: faults.join('; '),
+      remedy: `${FIX} keeps the other settings and a copy of the file.`,
+      repair: () =>
+        underLock(async (held) => {
+          const kept = keep([paths.config], paths, clock());
+          const content = readWhole(paths.config)?.content ?? Buffer.alloc(0);
+          replaceFile(paths.config, configContent(salvageSettings(paths.config, content).values), paths, held);
+          return `the default holds where it was wrong; the former file is in ${kept}`;
+        }),
+    };
+  }
+  if (unknown.length === 0) return ok(name, 'every setting is known and in range');
+  const fact = `${paths.config}: unknown settings have no effect: ${unknown.join(', ')}`;
+  return {
+    name,
+    state: 'wrong',
+    fact,
+    remedy: '`queuectl config-get` lists the known ones; correct the file by hand.',
+  };
+}
+
+/** One check for each of the three files that belong together. */
+function* checkRecords(checkup: Checkup): Generator<Check> {
+  const { paths } = checkup;
+  const files = [
+    ['queue.json', 'queue'],
+    ['dlq.json', 'dlq'],
+    ['journal.ndjson', 'journal'],
+  ] as const;
+  const damage = findDamage(paths);
+  if (damage === undefined) {
+    const view = View.open(paths);
+    const { state, journal } = view;
+    const { commits = 0, sealed = false } = journal ?? {};
+    view.close();
+    yield ok('queue.json', `${state.listJobs().length} jobs`);
+    yield ok('dlq.json', `${state.countDead()} jobs`);
+    yield ok('journal.ndjson', sealed ? 'a fold is to be finished' : `${commits} commits that are not folded yet`);
+    return;
+  }
+  let salvaged: Salvage;
+  try {
+    salvaged = salvage(paths);
+  } catch (error) {
+    if (!(error instanceof QueuectlError)) throw error;
+    yield { name: 'queue.json', state: 'wrong', fact: error.fact, remedy: error.remedy };
+    return;
+  }
+  const { faults, journal, state } = salvaged;
+  const isAlone = Object.values(faults).every((list) => list.length === 0);
+  let isRepaired = false;
+  for (const [name, key] of files) {
+    const list = [...faults[key], ...(isAlone && damage.startsWith(paths[key]) ? [damage] : [])];
+    if (isRepaired || list.length === 0) {
+      yield ok(name, isRepaired ? 'written anew' : 'whole by itself');
+      continue;
+    }
+    const fact = `${list.slice(0, 3).join('; ')}${list.length > 3 ? `; and ${list.length - 3} more` : ''}`;
+    if (journal.newer !== undefined) {
+      yield { name, state: 'wrong', fact, remedy: 'Use the newer queuectl that wrote it.' };
+      continue;
+    }
+    yield {
+      name,
+      state: 'wrong',
+      fact,
+      remedy: `${FIX} keeps the ${describeState(state)} that can be read, and a copy of the files.`,
+      repair: async () => {
+        const done = await repairRecords(checkup);
+        isRepaired = true;
+        return done;
+      },
+    };
+  }
+}
+
+const describeState = (state: Salvage['state']) => `${state.listJobs().length} jobs and ${state.countDead()} dead jobs`;
+
+/** What every other command would say; undefined when they can all work. */
+function findDamage(paths: StorePaths): string | undefined {
+  let view: View | undefined;
+  try {
+    view = View.open(paths);
+    view.state; // it is read when it is asked for
+    return undefined;
+  } catch (error) {
+    if (error instanceof QueuectlError) return error.fact;
+    throw error;
+  } finally {
+    view?.close();
+  }
+}
+
+function repairRecords({ paths, clock, underLock }: Checkup): Promise<string> {
+  return underLock(async (held) => {
+    const now = clock();
+    const kept = keep([paths.queue, paths.dlq, paths.journal], paths, now);
+    const { state, journal } = salvage(paths);
+    held.renew();
+    const next: Snapshot = {
+      queue: contentOfRecords(state.listJobs()),
+      dlq: contentOfRecords(state.listDead()),
+      // A gap behind the seal tells those who follow the old journal to read the snapshot.
+      header: (named) => ({ journal: 1, first: journal.nextSeq + 2, folded_at: now, fold_ms: 0, ...named }),
+    };
+    replaceSnapshot(paths, held, next, { seal: () => sealDamaged(paths.journal, journal.nextSeq) });
+    return `${describeState(state)} are kept; the former files are in ${kept}`;
+  });
+}
+
+/** Copies files to a directory of this moment's name. @returns the directory */
+function keep(files: readonly string[], { dir }: StorePaths, now: number): string {
+  const kept = `${dir}/replaced/${new Date(now).toISOString().replaceAll(':', '')}`;
+  makeDirectory(kept);
+  for (const path of files) {
+    const file = readWhole(path);
+    if (file === null) continue;
+    const copy = `${kept}/${path.slice(path.lastIndexOf('/') + 1)}`;
+    fs.renameSync(writeTemp(copy, file.content).path, copy);
+  }
+  return kept;
+}
+
+async function checkLock({ paths, underLock }: Checkup): Promise<Check> {
+  const name = 'lock';
+  const before = inspectLock(paths.lock);
+  if (before !== undefined && !before.isHeld) await delay(SIGNED_WITHIN_MS);
+  const lock = inspectLock(paths.lock);
+  if (lock === undefined) return ok(name, 'free');
+  if (lock.isHeld || lock.ctimeMs !== before?.ctimeMs) return ok(name, `held by process ${lock.pid}`);
+  return {
+    name,
+    state: 'wrong',
+    fact: `${paths.lock} was left by process ${lock.pid}, which is gone or stopped`,
+    remedy: `The next command takes it over within seconds, and so does ${FIX}.`,
+    repair: () => underLock(async () => 'taken over, and given back'),
+  };
+}
+
+function checkTempFiles({ paths, underLock }: Checkup): Check {
+  const name = 'temporary files';
+  const find = () => {
+    const ours = findTempFiles(paths.dir).filter(({ target }) =>
+      replacedFiles(paths).includes(`${paths.dir}/${target}`),
+    );
+    return [...ours, ...findTempFiles(paths.workers)].filter(({ pid }) => !pidExists(pid)).map(({ path }) => path);
+  };
+  const found = find();
+  if (found.length === 0) return ok(name, 'none is left over');
+  return {
+    name,
+    state: 'wrong',
+    fact: `left over by processes that are gone: ${found.slice(0, 3).join(', ')}${found.length > 3 ? ' …' : ''}`,
+    remedy: `They do no harm; ${FIX} removes them.`,
+    repair: () =>
+      underLock(async () => {
+        for (const path of find()) removeFile(path);
+        return `removed: ${found.length}`;
+      }),
+  };
+}
+
+async function checkWorkerRecords({ paths, workers, clock }: Checkup): Promise<Check> {
+  const name = 'worker records';
+  const unreadable = await workers.listUnreadable();
+  const first = unreadable.find(({ mayLive }) => mayLive) ?? unreadable[0];
+  if (first === undefined) return ok(name, 'all can be read');
+  const fact = `${first.fault.fact}${unreadable.length > 1 ? ` (and ${unreadable.length - 1} more)` : ''}`;
+  if (first.mayLive) {
+    const remedy = `End the process that its name begins with if it is a worker's, else delete the file; then ${FIX}.`;
+    return { name, state: 'wrong', fact, remedy };
+  }
+  return {
+    name,
+    state: 'wrong',
+    fact,
+    remedy: `Its worker is gone; ${FIX} keeps a copy and removes it.`,
+    repair: async () => {
+      const files = unreadable.map(({ path }) => path);
+      const kept = keep(files, paths, clock());
+      for (const { id } of unreadable) await workers.unregister(id);
+      return `removed; a copy is in ${kept}`;
+    },
+  };
+}
+
+async function checkLogs({ paths, ids }: Checkup): Promise<Check> {
+  const name = 'logs';
+  const logs = namesIn(paths.logs); // before the jobs are read: one added meanwhile has its log looked for in vain only
+  const wanted = new Set((await ids()).map(logFileName));
+  const without = logs.filter((log) => log.endsWith('.log') && !wanted.has(log));
+  const replaced = `${paths.dir}/replaced`;
+  const isKept = namesIn(replaced).some((moment) => fs.existsSync(`${replaced}/${moment}/queue.json`));
+  if (without.length === 0) return ok(name, `${logs.length}, each of a job`);
+  if (isKept) {
+    const why = `as long as ${replaced} has the files from before a repair`;
+    return ok(name, `${logs.length}, ${without.length} of them of no job, but kept ${why}`);
+  }
+  return {
+    name,
+    state: 'wrong',
+    fact: `${without.length} of ${logs.length} are of no job, as ${paths.logs}/${without[0]}`,
+    remedy: `They do no harm; ${FIX} removes them.`,
+    repair: async () => {
+      for (const log of without) removeFile(`${paths.logs}/${log}`);
+      return `removed: ${without.length}`;
+    },
+  };
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return fs.readdirSync(directory);
+  } catch (error) {
+    if (errnoCode(error) === 'ENOENT') return [];
+    throw storageError(error, `read ${directory}`);
+  }
+}

@@ -1,0 +1,219 @@
+/** `queuectl doctor` on stores at which something is wrong: it says so and changes nothing; with --fix it mends it. */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { describe } from 'node:test';
+import type { Finding } from '../../core/doctor.js';
+import { waitFor } from '../helpers/waitFor.js';
+import { kill, storeTest, type TestStore } from './support.js';
+
+const NO_PID = 2 ** 22 + 1; // more than Linux gives out
+
+interface Report {
+  readonly ok: boolean;
+  readonly checks: Finding[];
+}
+
+async function report(store: TestStore, ...flags: string[]): Promise<Report> {
+  const { code, stdout, stderr } = await store.run(['doctor', '--json', ...flags]);
+  assert.equal(stderr, '');
+  const result: Report = JSON.parse(stdout);
+  assert.equal(code, result.ok ? 0 : 1);
+  return result;
+}
+
+/** The checks that found something, as `lock: wrong`. */
+const findings = ({ checks }: Report) =>
+  checks.filter(({ state }) => state !== 'ok').map(({ check, state }) => `${check}: ${state}`);
+
+/** The names, modes and contents of all that is in the store. */
+const everything = (store: TestStore) =>
+  fs
+    .readdirSync(store.dataDir, { recursive: true, withFileTypes: true })
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort()
+    .map((path) => {
+      const stat = fs.statSync(path);
+      return [path, stat.mode, stat.isFile() ? fs.readFileSync(path, 'latin1') : ''];
+    });
+
+/** Finds one thing wrong and changes nothing; fixes it; finds nothing. */
+async function mends(store: TestStore, check: string): Promise<Finding> {
+  const before = everything(store);
+  assert.deepEqual(findings(await report(store)), [`${check}: wrong`]);
+  assert.deepEqual(everything(store), before);
+  const fixed = await report(store, '--fix');
+  assert.deepEqual(findings(fixed), [`${check}: fixed`]);
+  const after = await report(store);
+  assert.deepEqual(findings(after), [], JSON.stringify(after));
+  return fixed.checks.find(({ state }) => state === 'fixed') as Finding; // there is one, as has just been seen
+}
+
+describe('doctor', { concurrency: 2 }, () => {
+  storeTest('finds nothing wrong where there is no queue yet, and makes none', async (store) => {
+    assert.equal((await report(store)).ok, true);
+    assert.equal((await report(store, '--fix')).ok, true);
+    assert.equal(fs.existsSync(store.dataDir), false);
+  });
+
+  storeTest('says a line for each check, at rest and beside workers', async (store) => {
+    await store.enqueue({ id: 'done', command: 'true' }, { id: 'slow', command: store.endless });
+    await store.startWorkers('--count', '2');
+    await waitFor(() => store.endlessProcesses().length > 0);
+    const output = await store.ok('doctor');
+    assert.match(output, /^(✔ [a-z. ]+: .+\n){13}$/);
+    assert.match(output, /✔ queue\.json: 2 jobs\n/);
+    assert.match(output, /✔ workers: 2 work on the queue\n/);
+    await store.ok('worker-stop', '--now');
+    assert.equal((await report(store)).ok, true);
+  });
+
+  storeTest('tells of a damaged queue in a line, and keeps what can be read', async (store) => {
+    await store.enqueue({ id: 'a', command: 'true' }, { id: 'b', command: 'true' });
+    const path = join(store.dataDir, 'queue.json');
+    fs.writeFileSync(path, fs.readFileSync(path, 'utf8').slice(0, -20));
+    const { code, stdout } = await store.run(['doctor']);
+    assert.equal(code, 1);
+    assert.match(stdout, /^✖ queue\.json: line 3: it is not JSON .*`queuectl doctor --fix` keeps the 1 jobs/m);
+    const { stderr } = await store.run(['status']);
+    assert.match(
+      stderr,
+      /^queuectl: .*queue\.json is damaged: .*\. `queuectl doctor` tells more, and can repair it\.\n$/,
+    );
+    const { fact } = await mends(store, 'queue.json');
+    const kept = /the former files are in (.*)$/.exec(fact)?.[1] ?? '';
+    assert.deepEqual(fs.readdirSync(kept).sort(), ['dlq.json', 'journal.ndjson', 'queue.json']);
+    assert.equal(fs.statSync(join(kept, 'queue.json')).mode & 0o777, 0o600);
+    assert.deepEqual(
+      store.queue().map(({ id }) => id),
+      ['a'],
+    );
+  });
+
+  storeTest('gives back a lock that was left behind', async (store) => {
+    await store.ok('enqueue', 'true');
+    fs.linkSync(join(store.dataDir, 'lock/store.file'), join(store.dataDir, 'lock/store'));
+    fs.utimesSync(join(store.dataDir, 'lock/store'), NO_PID, NO_PID);
+    await mends(store, 'lock');
+  });
+
+  storeTest('removes temporary files of processes that are gone, and no others', async (store) => {
+    await store.ok('enqueue', 'true');
+    fs.mkdirSync(join(store.dataDir, 'workers'), { mode: 0o700 });
+    const kept = ['queue.json.tmp', `notes.${NO_PID}-1.tmp`];
+    const living = [`workers/x.json.${process.pid}-ab.tmp`];
+    const left = [
+      `queue.json.${NO_PID}-0af.tmp`,
+      `journal.ndjson.${NO_PID}-1.tmp.123`,
+      `workers/x.json.${NO_PID}-1.tmp`,
+    ];
+    for (const name of [...kept, ...living, ...left]) fs.writeFileSync(join(store.dataDir, name), '', { mode: 0o600 });
+    await mends(store, 'temporary files');
+    for (const name of [...kept, ...living]) assert.ok(fs.existsSync(join(store.dataDir, name)), name);
+    for (const name of left) assert.ok(!fs.existsSync(join(store.dataDir, name)), name);
+    for (const name of living) fs.rmSync(join(store.dataDir, name));
+    fs.rmSync(join(store.dataDir, 'queue.json.tmp'));
+    fs.rmSync(join(store.dataDir, `notes.${NO_PID}-1.tmp`));
+  });
+
+  storeTest('takes back the jobs of workers that are dead, or whose pid is another process by now', async (store) => {
+    await store.ok('config-set', 'backoff_base', '1');
+    await store.enqueue({ id: 'lost', command: store.endless });
+    await store.startWorkers();
+    await waitFor(() => store.endlessProcesses().length > 0);
+    const [worker] = store.records('worker');
+    const [supervisor] = store.records('supervisor');
+    assert.ok(worker !== undefined && supervisor !== undefined);
+    for (const { pid } of [supervisor, worker]) kill(pid);
+    await waitFor(() => store.processes().length === 0);
+    const file = join(store.dataDir, 'workers', `${worker.id}.json`);
+    fs.writeFileSync(file, JSON.stringify({ ...worker, pid: process.pid })); // not this one's start time
+    const { fact } = await mends(store, 'workers');
+    assert.match(fact, /jobs to be taken back: 1; taken back: 1$/);
+    assert.equal(store.job('lost').last_error, 'its worker died');
+  });
+
+  storeTest('removes the record of a dead worker that cannot be read, and no living one', async (store) => {
+    await store.ok('enqueue', 'true');
+    await store.startWorkers();
+    await waitFor(async () => (await store.counts()).completed === 1);
+    fs.writeFileSync(join(store.dataDir, `workers/${NO_PID}-0abc.json`), '{', { mode: 0o600 });
+    await mends(store, 'worker records');
+    fs.writeFileSync(join(store.dataDir, `workers/${process.pid}-0abc.json`), '{', { mode: 0o600 });
+    assert.deepEqual(findings(await report(store, '--fix')), ['worker records: wrong']);
+    const { stdout, stderr: warning } = await store.run(['status', '--json']);
+    assert.equal(JSON.parse(stdout).activeWorkers, 1);
+    assert.match(warning, /^queuectl: warning: there may be more workers: .*-0abc\.json is damaged: .*\n$/);
+    const { code, stderr } = await store.run(['worker-stop']);
+    assert.equal(code, 1);
+    assert.match(stderr, /^queuectl: .*-0abc\.json is damaged: it is not JSON/);
+    fs.rmSync(join(store.dataDir, `workers/${process.pid}-0abc.json`));
+    assert.equal((await store.counts()).activeWorkers, 0, 'those that can be read are stopped');
+  });
+
+  storeTest('removes logs of no job, but not while files from before a repair are kept', async (store) => {
+    await store.enqueue({ id: 'a', command: 'echo a' }, { id: 'b/b', command: 'echo b' });
+    await store.startWorkers();
+    await waitFor(async () => (await store.counts()).completed === 2);
+    await store.ok('worker-stop');
+    const logs = () => fs.readdirSync(join(store.dataDir, 'logs')).sort();
+    const wanted = logs();
+    assert.equal(wanted.length, 2);
+    fs.writeFileSync(join(store.dataDir, 'logs/gone.log'), 'x', { mode: 0o600 });
+    await mends(store, 'logs');
+    assert.deepEqual(logs(), wanted);
+    const path = join(store.dataDir, 'queue.json');
+    fs.writeFileSync(path, fs.readFileSync(path, 'utf8').slice(0, -20));
+    await mends(store, 'queue.json');
+    assert.deepEqual(
+      store.queue().map(({ id }) => id),
+      ['a'],
+    );
+    assert.equal((await report(store, '--fix')).ok, true);
+    assert.deepEqual(logs(), wanted);
+  });
+
+  storeTest('takes from others what they could read', async (store) => {
+    await store.ok('enqueue', 'true');
+    fs.chmodSync(store.dataDir, 0o755);
+    fs.chmodSync(join(store.dataDir, 'queue.json'), 0o644);
+    await mends(store, 'permissions');
+    assert.equal(fs.statSync(store.dataDir).mode & 0o777, 0o700);
+    assert.equal(fs.statSync(join(store.dataDir, 'queue.json')).mode & 0o777, 0o600);
+  });
+
+  storeTest('tells of a link or a directory where a file should be, and leaves that to a hand', async (store) => {
+    await store.ok('enqueue', 'true');
+    const log = join(store.dataDir, 'logs');
+    fs.mkdirSync(log, { mode: 0o700 });
+    fs.symlinkSync('/dev/null', join(log, 'x.log'));
+    const { checks } = await report(store, '--fix');
+    const { fact, remedy } = checks.find(({ check }) => check === 'permissions') as Finding; // every check is listed
+    assert.match(fact, /logs\/x\.log is no file$/);
+    assert.equal(remedy, 'Put that right by hand.');
+  });
+
+  storeTest('tells of a setting that has no effect, and of a clock that was set back', async (store) => {
+    await store.ok('config-set', 'max_retries', '1');
+    fs.writeFileSync(join(store.dataDir, 'config.json'), '{"max_retrys":1}');
+    await store.enqueue({ id: 'a', command: 'true' });
+    const path = join(store.dataDir, 'queue.json');
+    const [job] = store.queue();
+    fs.writeFileSync(path, JSON.stringify([{ ...job, updated_at: Date.now() + 3_600_000 }]));
+    assert.deepEqual(findings(await report(store, '--fix')), ['config.json: wrong', 'clock: wrong']);
+  });
+
+  storeTest('folds what a crash has left in the journal, when told to fix', async (store) => {
+    await store.enqueue({ id: 'a', command: store.endless });
+    await store.startWorkers();
+    await waitFor(() => store.endlessProcesses().length > 0);
+    await store.ok('enqueue', '--id', 'b', 'true');
+    const own = store.processes();
+    for (const signal of ['SIGSTOP', 'SIGKILL'] as const) for (const { pid } of own) process.kill(pid, signal);
+    await waitFor(() => store.processes().length === 0);
+    await report(store);
+    assert.notDeepEqual(store.journal().commits, []);
+    assert.deepEqual(findings(await report(store, '--fix')), ['workers: fixed']);
+    assert.deepEqual(store.journal().commits, []);
+  });
+});

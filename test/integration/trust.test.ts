@@ -1,0 +1,151 @@
+/** Who can reach into a store: others must not be able to read it, nor to have commands run through it. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { FileStore } from '../../db/file/fileStore.js';
+import { onFsCall } from '../db/fsCalls.js';
+import { pendingJob } from '../helpers/jobFactory.js';
+import { PROGRAM, runCli } from '../helpers/runCli.js';
+import { tempStore } from '../helpers/tempStore.js';
+import { waitFor } from '../helpers/waitFor.js';
+import { storeTest } from './support.js';
+
+const COMMANDS = [
+  ['enqueue', 'true'],
+  ['status'],
+  ['list'],
+  ['config-set', 'max_retries', '1'],
+  ['worker-start'],
+  ['worker-stop'],
+  ['dlq-retry', 'x'],
+];
+
+describe('a data directory', { concurrency: 2 }, () => {
+  for (const mode of [0o777, 0o775, 0o757, 0o1777]) {
+    test(`of mode ${mode.toString(8)} is refused unless it is trusted`, async () => {
+      const dataDir = tempStore();
+      fs.chmodSync(dataDir, mode);
+      const stderr =
+        `queuectl: other users can write to ${dataDir}, and so have commands run as you. ` +
+        'Run `chmod go-w` on it, or set QUEUECTL_TRUST_DATA_DIR=1 if you trust them.\n';
+      for (const args of COMMANDS) {
+        const result = await runCli(args, { dataDir });
+        assert.deepEqual({ code: result.code, stderr: result.stderr }, { code: 1, stderr }, args[0]);
+      }
+      assert.deepEqual(fs.readdirSync(dataDir), []);
+      const trusted = await runCli(['enqueue', 'true'], { dataDir, env: { QUEUECTL_TRUST_DATA_DIR: '1' } });
+      assert.deepEqual({ code: trusted.code, stderr: trusted.stderr }, { code: 0, stderr: '' });
+    });
+  }
+
+  test('that others can only read is used', async () => {
+    const dataDir = tempStore();
+    fs.chmodSync(dataDir, 0o755);
+    assert.equal((await runCli(['enqueue', 'true'], { dataDir })).code, 0);
+    assert.equal(fs.statSync(join(dataDir, 'queue.json')).mode & 0o777, 0o600);
+  });
+
+  test('of another user is refused', {
+    skip: process.geteuid?.() !== 0 && 'needs root to give a directory away',
+  }, async () => {
+    const dataDir = tempStore();
+    fs.chownSync(dataDir, 12345, 12345);
+    for (const args of COMMANDS) {
+      const { code, stderr } = await runCli(args, { dataDir });
+      assert.equal(code, 1);
+      assert.match(
+        stderr,
+        /^queuectl: .* belongs to another user \(uid 12345\), who could have commands run as you\. /,
+      );
+    }
+    const { stdout } = await runCli(['doctor'], { dataDir });
+    assert.match(stdout, /^✖ data directory: .* belongs to another user \(uid 12345\)/);
+    assert.deepEqual(fs.readdirSync(dataDir), []);
+  });
+});
+
+test('whatever the umask, every file is made with mode 0600 and every directory with 0700', async (t) => {
+  const umask = process.umask(0);
+  t.after(() => process.umask(umask));
+  const dir = join(tempStore(), 'above', 'data');
+  const { O_CREAT } = fs.constants;
+  const made: unknown[] = [];
+  const restore = onFsCall(({ name, args: [path, flags, mode] }) => {
+    const creates =
+      typeof flags === 'number' ? (flags & O_CREAT) !== 0 : flags === 'w' || flags === 'wx' || flags === 'a';
+    if (name === 'openSync' && creates) made.push([path, mode, 0o600]);
+    if (name === 'mkdirSync') made.push([path, (flags as { mode: number }).mode, 0o700]);
+    return undefined;
+  });
+  try {
+    for (const folds of ['in time', 'at once'] as const) {
+      const store = new FileStore(dir, { folds });
+      await store.jobs.createJob(pendingJob());
+      await store.config.setConfig('max_retries', 1);
+      await store.logFile('a');
+      await store.close();
+    }
+  } finally {
+    restore();
+  }
+  assert.ok(made.length > 8, String(made));
+  for (const [path, mode, wanted] of made as [string, number, number][]) assert.equal(mode, wanted, path);
+});
+
+storeTest('under umask 0 workers make nothing that others can read', async (store) => {
+  const start = [process.execPath, PROGRAM, 'worker-start'].map((word) => `'${word}'`).join(' ');
+  await store.ok('enqueue', '--id', 'a', 'echo secret');
+  const { PATH = '' } = process.env;
+  const { status } = spawnSync('/bin/sh', ['-c', `umask 0; ${start}`], {
+    env: { PATH, HOME: store.root, QUEUECTL_DATA_DIR: store.dataDir },
+  });
+  assert.equal(status, 0);
+  await waitFor(() => store.queue()[0]?.state === 'completed');
+  const entries = fs.readdirSync(store.dataDir, { recursive: true, withFileTypes: true });
+  const names = entries.map(({ name }) => name);
+  for (const name of ['a.log', 'workers.log', 'store.file']) assert.ok(names.includes(name), `${name} among ${names}`);
+  for (const entry of entries) {
+    const path = join(entry.parentPath, entry.name);
+    assert.equal(fs.statSync(path).mode & 0o777, entry.isDirectory() ? 0o700 : 0o600, path);
+  }
+  await store.ok('worker-stop');
+});
+
+storeTest('a link in the place of a log leads nobody out of the store', async (store) => {
+  const victim = join(store.root, 'victim');
+  fs.writeFileSync(victim, 'untouched');
+  await store.enqueue({ id: 'a', command: 'echo overwritten', max_retries: 0 }, { id: 'b', command: 'true' });
+  fs.mkdirSync(join(store.dataDir, 'logs'), { mode: 0o700 });
+  fs.symlinkSync(victim, join(store.dataDir, 'logs/a.log'));
+  await store.startWorkers();
+  await waitFor(async () => (await store.counts()).completed === 1);
+  await store.ok('worker-stop');
+  assert.match(
+    store.dead()[0]?.error ?? '',
+    /^could not be started: cannot open the log file .*: too many symbolic links/,
+  );
+  assert.equal(fs.readFileSync(victim, 'utf8'), 'untouched');
+});
+
+storeTest('a link in the place of the lock or of the log of the workers is refused', async (store) => {
+  const victim = join(store.root, 'victim');
+  fs.writeFileSync(victim, 'untouched');
+  fs.mkdirSync(store.dataDir, { mode: 0o700 });
+  for (const folder of ['lock', 'workers']) fs.mkdirSync(join(store.dataDir, folder), { mode: 0o700 });
+  fs.symlinkSync(join(store.root, 'elsewhere'), join(store.dataDir, 'lock/store.file'));
+  fs.symlinkSync(victim, join(store.dataDir, 'workers/workers.log'));
+  const { code, stderr } = await store.run(['worker-start']);
+  assert.equal(code, 1);
+  assert.match(stderr, /workers\.log: is a symbolic link\. Put a file in the place of the link\.\n$/);
+  const enqueue = await store.run(['enqueue', 'true']);
+  assert.equal(
+    enqueue.stderr,
+    `queuectl: cannot lock ${store.dataDir}: is a symbolic link. Put a file in the place of the link.\n`,
+  );
+  assert.equal(store.has('elsewhere'), false);
+  assert.equal(fs.readFileSync(victim, 'utf8'), 'untouched');
+  fs.rmSync(join(store.dataDir, 'lock'), { recursive: true });
+  fs.rmSync(join(store.dataDir, 'workers'), { recursive: true });
+});
