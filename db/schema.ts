@@ -166,7 +166,7 @@ const timeoutRule: Rule = {
 const retriesRule = integerRule(0, MAX_RETRIES_LIMIT);
 const priorityRule = integerRule(-PRIORITY_LIMIT, PRIORITY_LIMIT);
 const directoryRule: Rule = {
-  holds: (value) => typeof value === 'string' && value.startsWith('/') && !value.includes('\0'),
+  holds: (value) => typeof value === 'string' && value.startsWith('/') && !value.includes('\0') && value.isWellFormed(),
   words: 'an absolute path',
 };
 const orNull = (rule: Rule): Rule => ({

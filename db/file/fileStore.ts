@@ -34,6 +34,8 @@ import { SnapshotGoneError, View } from './view.js';
 const LAG_MS = 1000;
 const LAG_FOLDS = 10;
 const LAZILY = true;
+/** Once is a process that was stopped; so often is a file system that does not keep times, or a section that takes too long. */
+const LOSSES_MAX = 5;
 
 /** Loaded when a file is to be written: `status` and `list` start sooner without it. */
 const foldModule = () => import('./fold.js');
@@ -150,10 +152,11 @@ export class FileStore implements Store {
     }
   }
 
-  /** Runs a section under the lock, over again while it turns out to have lost the lock. */
+  /** Runs a section under the lock, over again if it turns out to have lost the lock. */
   private underLock<T>(section: (held: HeldLock) => Promise<T>): Promise<T> {
     return this.turns.run(async () => {
-      for (;;) {
+      for (let losses = 0; ; losses++) {
+        if (losses === LOSSES_MAX) throw this.lostTooOften();
         const held = await this.lock();
         try {
           removeTempFiles(replacedFiles(this.paths));
@@ -166,6 +169,11 @@ export class FileStore implements Store {
         }
       }
     });
+  }
+
+  private lostTooOften(): QueuectlError {
+    const fact = `the lock of ${this.paths.dir} was lost ${LOSSES_MAX} times in a row`;
+    return new QueuectlError('BUSY', fact, 'Nothing was changed. Enqueue less at once, or use another file system.');
   }
 
   private async lock(): Promise<HeldLock> {

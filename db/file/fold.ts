@@ -119,12 +119,14 @@ function prepare(path: string, content: Content | null, temps: string[]): { temp
  * @throws LockLostError, QueuectlError STORAGE: the file is as it was
  */
 export function replaceFile(path: string, content: Buffer, paths: StorePaths, held: HeldLock): void {
+  let temp: string | undefined;
   try {
-    const temp = writeTemp(path, content);
+    temp = writeTemp(path, content).path;
     if (!held.isMine()) throw new LockLostError();
-    fs.renameSync(temp.path, path);
+    fs.renameSync(temp, path);
     syncDirectory(paths.dir);
   } catch (error) {
+    if (temp !== undefined) removeFile(temp);
     if (!held.isMine()) throw new LockLostError(); // the new holder has removed the temporary file
     throw storageError(error, `replace ${path}`);
   }

@@ -398,3 +398,20 @@ test('a worker record that cannot be read keeps nobody from adding a job', async
   assert.equal(await store.close(), undefined);
   assert.deepEqual(inSnapshot(dir), ['a', 'b']);
 });
+
+test('where no lock can be kept, a change is refused and not tried for ever', async (t) => {
+  const dir = tempStore();
+  const store = open(t, dir);
+  const end = onFsCall(({ name }) => {
+    if (name === 'writeSync') fs.rmSync(join(dir, 'lock/store'), { force: true });
+    return undefined;
+  });
+  try {
+    const lost = { code: 'BUSY', fact: `the lock of ${dir} was lost 5 times in a row` };
+    await assert.rejects(store.jobs.createJob(pendingJob()), lost);
+    await assert.rejects(store.config.setConfig('max_retries', 1), lost);
+  } finally {
+    end();
+  }
+  assert.deepEqual(fs.readdirSync(dir), ['lock']);
+});
