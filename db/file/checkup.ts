@@ -15,6 +15,7 @@ import { sealDamaged } from './journal.js';
 import { logFileName } from './logFileName.js';
 import { replacedFiles, type StorePaths } from './paths.js';
 import { type Salvage, salvage } from './salvage.js';
+import { isTrusted } from './trust.js';
 import { contentOfRecords, View } from './view.js';
 
 export interface Checkup {
@@ -137,7 +138,7 @@ function findPermissionFaults({ dir, lockDir, workers, logs, ...files }: StorePa
     }
     return stat.isDirectory();
   };
-  look(dir, 'directory');
+  if (!isTrusted()) look(dir, 'directory');
   for (const path of [queue, dlq, config, journal]) look(path, 'file');
   for (const folder of [lockDir, workers, logs]) {
     if (!look(folder, 'directory')) continue;
@@ -191,9 +192,9 @@ function* checkRecords(checkup: Checkup): Generator<Check> {
     const { state, journal } = view;
     const { commits = 0, sealed = false } = journal ?? {};
     view.close();
-    yield ok('queue.json', `${state.listJobs().length} jobs`);
-    yield ok('dlq.json', `${state.countDead()} jobs`);
-    yield ok('journal.ndjson', sealed ? 'a fold is to be finished' : `${commits} commits that are not folded yet`);
+    yield ok('queue.json', counted(state.listJobs().length, 'job'));
+    yield ok('dlq.json', counted(state.countDead(), 'job'));
+    yield ok('journal.ndjson', sealed ? 'a fold is to be finished' : `${counted(commits, 'commit')} not folded yet`);
     return;
   }
   let salvaged: Salvage;
@@ -232,7 +233,10 @@ function* checkRecords(checkup: Checkup): Generator<Check> {
   }
 }
 
-const describeState = (state: Salvage['state']) => `${state.listJobs().length} jobs and ${state.countDead()} dead jobs`;
+const describeState = (state: Salvage['state']) =>
+  `${counted(state.listJobs().length, 'job')} and ${counted(state.countDead(), 'dead job')}`;
+
+const counted = (n: number, noun: string) => `${n} ${noun}${n === 1 ? '' : 's'}`;
 
 /** What every other command would say; undefined when they can all work. */
 function findDamage(paths: StorePaths): string | undefined {

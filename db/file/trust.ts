@@ -10,9 +10,12 @@ export interface TrustFault {
   readonly remedy: string;
 }
 
+/** Whether the user says that who can write to the data directory is to be trusted. */
+export const isTrusted = () => process.env[TRUST_VARIABLE] === '1';
+
 /** Why a directory is not to be used, unless the user says so; undefined when it is safe, or not there yet. */
 export function findTrustFault(dir: string): TrustFault | undefined {
-  if (process.env[TRUST_VARIABLE] === '1') return undefined;
+  if (isTrusted()) return undefined;
   const stat = statOf(dir);
   if (stat === undefined || !stat.isDirectory()) return undefined;
   const orTrust = `or set ${TRUST_VARIABLE}=1 if you trust them.`;

@@ -74,7 +74,10 @@ describe('doctor', { concurrency: 2 }, () => {
     fs.writeFileSync(path, fs.readFileSync(path, 'utf8').slice(0, -20));
     const { code, stdout } = await store.run(['doctor']);
     assert.equal(code, 1);
-    assert.match(stdout, /^✖ queue\.json: line 3: it is not JSON .*`queuectl doctor --fix` keeps the 1 jobs/m);
+    assert.match(
+      stdout,
+      /^✖ queue\.json: line 3: it is not JSON .*`queuectl doctor --fix` keeps the 1 job and 0 dead jobs that/m,
+    );
     const { stderr } = await store.run(['status']);
     assert.match(
       stderr,

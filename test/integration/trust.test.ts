@@ -37,6 +37,8 @@ describe('a data directory', { concurrency: 2 }, () => {
       assert.deepEqual(fs.readdirSync(dataDir), []);
       const trusted = await runCli(['enqueue', 'true'], { dataDir, env: { QUEUECTL_TRUST_DATA_DIR: '1' } });
       assert.deepEqual({ code: trusted.code, stderr: trusted.stderr }, { code: 0, stderr: '' });
+      const doctor = await runCli(['doctor'], { dataDir, env: { QUEUECTL_TRUST_DATA_DIR: '1' } });
+      assert.equal(doctor.code, 0, doctor.stdout);
     });
   }
 
