@@ -3,7 +3,7 @@ import type { ProcessingJob, WorkerRecord } from '../db/schema.js';
 import type { Store } from '../db/store.js';
 import { isLeader } from '../utils/groupNote.js';
 import { endGroup } from '../utils/processGroup.js';
-import { currentIdentity, isAlive, startTimeOf } from '../utils/processIdentity.js';
+import { currentIdentity, isAlive, isElsewhere, startTimeOf } from '../utils/processIdentity.js';
 import type { QueueManager } from './queueManager.js';
 
 /** How long a command of a dead worker has between SIGTERM and SIGKILL. */
@@ -34,7 +34,8 @@ export async function recoverLost(store: Store, queue: QueueManager): Promise<Pr
 }
 
 async function endCommands(store: Store, worker: WorkerRecord): Promise<void> {
-  if (worker.boot_id !== currentIdentity().boot_id) return; // the machine was restarted: nothing is left
+  // The machine was restarted, or the container, and nothing is left.
+  if (worker.boot_id !== currentIdentity().boot_id || isElsewhere(worker)) return;
   for (const group of await store.workers.listGroups(worker.id)) {
     const startTime = startTimeOf(group.pgid);
     if (startTime === undefined || isLeader(group, startTime)) await endGroup(group.pgid, GRACE_MS);

@@ -202,7 +202,9 @@ export class Worker {
     this.recoveryDueAt = now + Math.min(2 * (await this.options.queue.getConfig('worker_idle_delay')), RECOVERY_MS);
     const { id, store, queue } = this.options;
     const records = await store.workers.listRecords();
-    if (!records.some((record) => record.id === id)) this.stop(); // the store was removed: nobody could stop it later
+    const own = records.find((record) => record.id === id);
+    if (own === undefined) this.stop(); // the store was removed: nobody could stop it later
+    for (const alive of [id, own?.supervisor_id ?? id]) await store.workers.heartbeat(alive);
     if (this.hasLooked && records.every(isAlive)) return;
     await recoverLost(store, queue);
     this.hasLooked = true;

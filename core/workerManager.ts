@@ -6,7 +6,7 @@ import { monotonicMs } from '../utils/clock.js';
 import { delay } from '../utils/delay.js';
 import { errnoCode, QueuectlError, storageError } from '../utils/errors.js';
 import { makeDirectory, openToAppend } from '../utils/files.js';
-import { isAlive } from '../utils/processIdentity.js';
+import { isAlive, isElsewhere } from '../utils/processIdentity.js';
 import type { QueueManager } from './queueManager.js';
 import { recoverLost } from './recovery.js';
 import type { Failure, WorkerEvent } from './supervisor.js';
@@ -108,10 +108,11 @@ export class WorkerManager {
    *
    * @param now ends the current jobs instead, and gives them back
    * @returns how many workers have stopped, once none is left
-   * @throws QueuectlError DAMAGED: all that are known have stopped, and there may be another
+   * @throws QueuectlError DAMAGED, STORAGE: those that can be stopped have, and there are, or may be, others
    */
   async stopWorkers({ now }: { now: boolean }): Promise<number> {
-    const living = (await this.store.workers.listRecords()).filter(isAlive);
+    const all = (await this.store.workers.listRecords()).filter(isAlive);
+    const living = all.filter((record) => !isElsewhere(record));
     // A worker whose supervisor is gone is stopping by itself.
     for (const record of living) if (record.role === 'supervisor') sendSignal(record, now ? 'SIGTERM' : 'SIGHUP');
     let left = living;
@@ -128,6 +129,11 @@ export class WorkerManager {
     await this.recoverLost();
     const doubt = await this.findDoubt();
     if (doubt !== undefined) throw doubt;
+    const elsewhere = all.length - living.length;
+    if (elsewhere > 0) {
+      const fact = `${elsewhere} processes of queuectl run in another container (pid namespace)`;
+      throw new QueuectlError('STORAGE', fact, 'Stop them there.');
+    }
     return living.filter(({ role }) => role === 'worker').length;
   }
 

@@ -110,8 +110,11 @@ export interface WorkerRecord {
   readonly start_time: string;
   readonly boot_id: string;
   readonly started_at: number;
+  readonly pid_namespace?: string;
   /** The supervisor that forked this worker; null for a supervisor. */
   readonly supervisor_id: string | null;
+  /** When it was heard of last; told of those elsewhere, and not in the file. */
+  readonly heard_of_at?: number;
 }
 
 export const MAX_RETRIES_LIMIT = 1000;

@@ -81,6 +81,8 @@ export interface WorkerRepo {
   register(record: WorkerRecord): Promise<void>;
   /** Forgets a worker and the groups noted for it. */
   unregister(workerId: string): Promise<void>;
+  /** Gives a sign of life, for those who cannot see the process. Does nothing when it is not on record. */
+  heartbeat(id: string): Promise<void>;
   /** Every record on disk that can be read, of living and of dead processes. */
   listRecords(): Promise<WorkerRecord[]>;
   listUnreadable(): Promise<UnreadableRecord[]>;

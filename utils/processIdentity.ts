@@ -3,7 +3,7 @@
  *
  * All of it is synchronous. On Linux a look costs some 10 µs (/proc); elsewhere it runs `ps`, some milliseconds.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { errnoCode } from './errors.js';
 
 export interface ProcessIdentity {
@@ -11,6 +11,8 @@ export interface ProcessIdentity {
   /** As the operating system tells it: clock ticks since the boot on Linux, a date elsewhere. */
   readonly start_time: string;
   readonly boot_id: string;
+  /** Where its pid holds: a container has a namespace of its own (pid_namespaces(7)). Absent where there are none. */
+  readonly pid_namespace?: string;
 }
 
 /** What the operating system tells of a process. */
@@ -26,16 +28,31 @@ export interface ProcessFacts {
 export function currentIdentity(): ProcessIdentity {
   const start_time = startTimeOf(process.pid);
   if (start_time === undefined) throw new Error('the operating system does not tell when this process started');
-  return { pid: process.pid, start_time, boot_id: bootId() };
+  const pid_namespace = ownNamespace();
+  return { pid: process.pid, start_time, boot_id: bootId(), ...(pid_namespace === undefined ? {} : { pid_namespace }) };
 }
 
-/** Whether this very process still runs; a zombie does not. */
-export function isAlive(identity: ProcessIdentity): boolean {
+/** Who is in another namespace and was not heard of for so long is taken for dead. */
+const SILENCE_MS = 60_000;
+
+/**
+ * Whether this very process still runs; a zombie does not.
+ *
+ * @param identity.heard_of_at when it last gave a sign of life, milliseconds since the epoch; all there is to judge by if
+ *   it is elsewhere
+ */
+export function isAlive(identity: ProcessIdentity & { readonly heard_of_at?: number }): boolean {
+  if (isElsewhere(identity)) return Date.now() - (identity.heard_of_at ?? 0) < SILENCE_MS;
   if (identity.boot_id !== bootId() || !pidExists(identity.pid)) return false;
   const facts = lookUp(identity.pid);
   // What cannot be looked at (another user's process, on a system that hides those) is taken for what it claims to be.
   if (facts === undefined) return pidExists(identity.pid);
   return !facts.isZombie && facts.startTime === identity.start_time;
+}
+
+/** Whether it is, or was, in another pid namespace of this machine, so that its pid means nothing here. */
+export function isElsewhere({ boot_id, pid_namespace }: ProcessIdentity): boolean {
+  return pid_namespace !== undefined && pid_namespace !== ownNamespace() && boot_id === bootId();
 }
 
 /** When the process started, as the operating system tells it; undefined when there is none that can be seen. */
@@ -77,6 +94,14 @@ export function pidExists(pid: number): boolean {
   } catch (error) {
     return errnoCode(error) === 'EPERM';
   }
+}
+
+let knownNamespace: string | undefined;
+
+function ownNamespace(): string | undefined {
+  if (process.platform !== 'linux') return undefined;
+  knownNamespace ??= readlinkSync('/proc/self/ns/pid');
+  return knownNamespace;
 }
 
 let knownBootId: string | undefined;

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
 import { damaged, makeDirectory, parseJsonFile, readWhole, removeFile } from '../../utils/files.js';
 import { type ProcessGroup, readGroupNote } from '../../utils/groupNote.js';
-import { pidExists } from '../../utils/processIdentity.js';
+import { isElsewhere, pidExists } from '../../utils/processIdentity.js';
 import type { WorkerRecord } from '../schema.js';
 import type { UnreadableRecord, WorkerRepo } from '../store.js';
 
@@ -28,6 +28,15 @@ export class FileWorkerRepo implements WorkerRepo {
     removeFile(`${this.directory}/${workerId}.json`);
   }
 
+  async heartbeat(id: string): Promise<void> {
+    const now = Date.now() / 1000;
+    try {
+      fs.utimesSync(`${this.directory}/${id}.json`, now, now);
+    } catch (error) {
+      if (errnoCode(error) !== 'ENOENT') throw storageError(error, `write to ${this.directory}`);
+    }
+  }
+
   async listRecords(): Promise<WorkerRecord[]> {
     return this.read().records;
   }
@@ -48,7 +57,8 @@ export class FileWorkerRepo implements WorkerRepo {
         if (file === null) continue; // it has just left
         const record = parseJsonFile(path, file.content);
         if (!isRecord(record) || record.id !== id) throw damaged(path, 'it is no worker record');
-        records.push(record);
+        const heard_of_at = Number(file.identity.mtime_ns) / 1e6;
+        records.push(isElsewhere(record) ? { ...record, heard_of_at } : record);
       } catch (error) {
         if (!(error instanceof QueuectlError)) throw error;
         unreadable.push({ id, path, mayLive: pidExists(Number.parseInt(id, 10)), fault: error });
@@ -86,13 +96,15 @@ export class FileWorkerRepo implements WorkerRepo {
 
 function isRecord(value: unknown): value is WorkerRecord {
   if (typeof value !== 'object' || value === null) return false;
-  const { id, role, pid, start_time, boot_id, started_at, supervisor_id } = value as Partial<WorkerRecord>; // checked here
+  const { id, role, pid, start_time, boot_id, pid_namespace, started_at, supervisor_id } =
+    value as Partial<WorkerRecord>; // checked here
   return (
     typeof id === 'string' &&
     (role === 'worker' || role === 'supervisor') &&
     Number.isInteger(pid) &&
     typeof start_time === 'string' &&
     typeof boot_id === 'string' &&
+    (pid_namespace === undefined || typeof pid_namespace === 'string') &&
     typeof started_at === 'number' &&
     (supervisor_id === null || typeof supervisor_id === 'string')
   );
