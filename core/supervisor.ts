@@ -8,7 +8,8 @@ import { type ChildProcess, fork } from 'node:child_process';
 import type { WorkerRecord } from '../db/schema.js';
 import type { Store } from '../db/store.js';
 import { type Clock, monotonicMs, systemClock } from '../utils/clock.js';
-import { QueuectlError } from '../utils/errors.js';
+import { complain } from '../utils/complain.js';
+import { QueuectlError, storageError } from '../utils/errors.js';
 import { currentIdentity } from '../utils/processIdentity.js';
 import { randomHex } from '../utils/random.js';
 import { QueueManager } from './queueManager.js';
@@ -187,13 +188,14 @@ export class Supervisor {
         }
       });
       child.on('error', (error) => {
-        failure = { fact: error.message, remedy: '' };
+        const reason = storageError(error, 'start a worker process');
+        failure = reason instanceof QueuectlError ? reason : { fact: error.message, remedy: '' };
         if (child.pid === undefined) child.emit('exit', null, null); // it could not even be forked
       });
       child.on('exit', (code, signal) => {
         if (!this.children.delete(child)) return;
         const how = signal === null ? `exit code ${code}` : `killed by ${signal}`;
-        onEvent({ kind: 'worker ended', pid: child.pid ?? 0, how });
+        if (child.pid !== undefined) onEvent({ kind: 'worker ended', pid: child.pid, how });
         if (!isReady) {
           const { fact, remedy } = failure ?? { fact: `a worker process ended while it started (${how})`, remedy: '' };
           const wasStopped = this.stopRequests > 0;
@@ -240,4 +242,4 @@ export class Supervisor {
   }
 }
 
-const report = ({ message }: Error) => process.stderr.write(`${message}\n`);
+const report = ({ message }: Error) => complain(message);

@@ -1,6 +1,7 @@
 /** The program of the processes that queuectl forks: a supervisor that stays when its starter leaves, or one worker. */
 import { openFileStore } from '../db/index.js';
 import { systemClock } from '../utils/clock.js';
+import { complain } from '../utils/complain.js';
 import { QueuectlError } from '../utils/errors.js';
 import { currentIdentity } from '../utils/processIdentity.js';
 import { JobProcessor } from './jobProcessor.js';
@@ -9,7 +10,7 @@ import { newProcessId, Supervisor, type WorkerMessage, type WorkerTask } from '.
 import { Worker } from './worker.js';
 import type { SupervisorMessage, SupervisorTask } from './workerManager.js';
 
-const log = (text: string) => process.stderr.write(`${new Date().toISOString()} [${process.pid}] ${text}\n`);
+const log = (text: string) => complain(`${new Date().toISOString()} [${process.pid}] ${text}`);
 const tell = (message: WorkerMessage | SupervisorMessage) => {
   if (process.connected) process.send?.(message);
 };

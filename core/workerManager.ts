@@ -67,7 +67,7 @@ export class WorkerManager {
           if (message.kind === 'started') resolve(message);
           else fail(message.fact, message.remedy);
         });
-        supervisor.on('error', (error) => fail(`the workers could not be started: ${error.message}`));
+        supervisor.on('error', (error) => reject(storageError(error, 'start the workers')));
         supervisor.on('exit', () => fail('the workers ended while they started'));
       });
     } finally {

@@ -1,0 +1,171 @@
+/** A disk without room: commands say so, workers wait until there is some, and no file is ever half a file. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { describe } from 'node:test';
+import { waitFor } from '../helpers/waitFor.js';
+import { storeTest, type TestStore } from '../integration/support.js';
+import { mountingTests, withTmpfs } from './mounts.js';
+import { assertDone, assertRefused, type Ended, EVERY_CASE, queuectl, run } from './run.js';
+
+const PAGE_BYTES = 4096;
+/** The longest that a worker waits before it tries again is 10 seconds. */
+const RESUME_MS = 20_000;
+
+mountingTests(import.meta.filename, () => {
+  describe('a full disk', { concurrency: 3 }, () => {
+    storeTest('a command that finds no room says so, and queue.json is never half a file', (store) =>
+      withTmpfs(store.dataDir, 'size=512k', async () => {
+        await store.enqueue(...jobs(400));
+        const reader = readAllTheTime(store);
+        const acknowledged = new Set(store.queue().map(({ id }) => id));
+        const ends = new Set<string>();
+        for (let pages = 0; pages < (EVERY_CASE ? 60 : 40); pages += EVERY_CASE ? 1 : 3) {
+          fillUp(store.dataDir, pages);
+          const id = `with-${pages}-pages`;
+          const ended = await run(queuectl('enqueue', '--id', id, 'true'), store);
+          if (ended.code === 0) acknowledged.add(id);
+          else assertRefusedForRoom(ended, id);
+          ends.add(`${ended.code}`);
+          const { pending } = await store.counts();
+          assert.equal(pending, acknowledged.size, id);
+        }
+        assert.deepEqual([...ends].sort(), ['0', '1'], 'the disk was not full, or always');
+        fillUp(store.dataDir, 0);
+        assertRefusedForRoom(await run(queuectl('worker-start'), store), 'worker-start');
+        assertRefusedForRoom(await run(queuectl('config-set', 'max_retries', '5'), store), 'config-set');
+        makeRoom(store.dataDir);
+        assertDone(await run(queuectl('enqueue', '--id', 'last', 'true'), store), 'with room');
+        assert.ok((await reader.stop()) > 100, 'the reader has read too little');
+        assert.deepEqual(new Set(store.queue().map(({ id }) => id)), acknowledged.add('last'));
+        await store.assertNothingLeft();
+      }),
+    );
+
+    storeTest('workers wait for room, then go on by themselves; no job is lost or run twice', (store) =>
+      withTmpfs(store.dataDir, 'size=512k', async () => {
+        await store.enqueue(...jobs(300, `echo $QUEUECTL_JOB_ID >> runs; sleep 0.02`));
+        const workers = await store.startWorkers('--count', '2');
+        const reader = readAllTheTime(store);
+        await waitFor(() => store.lines('runs').length > 20);
+        fillLastPage(join(store.dataDir, 'workers/workers.log')); // they cannot even complain
+        fillUp(store.dataDir, 0);
+        await waitFor(async () => (await run(queuectl('enqueue', 'true'), store)).code === 1);
+        await nothingRuns(store);
+        const before = store.lines('runs').length;
+        assert.ok(before < 300, 'they were done before the disk was full');
+        makeRoom(store.dataDir);
+        await waitFor(async () => (await store.counts()).completed >= 300, RESUME_MS);
+        assert.deepEqual(
+          store
+            .records('worker')
+            .map(({ pid }) => pid)
+            .sort(),
+          workers.sort(),
+          'a worker has died',
+        );
+        await store.ok('worker-stop');
+        await reader.stop();
+        assert.equal(new Set(store.lines('runs')).size, store.lines('runs').length, 'a job has run twice');
+        await store.assertNothingLeft();
+      }),
+    );
+
+    for (const [what, options] of [
+      ['no room for what a job prints', 'size=64k'],
+      ['no room for a log file', 'size=64k,nr_inodes=3'],
+    ] as const) {
+      storeTest(`${what}: the job fails, says why, and is done once there is room`, (store) =>
+        withTmpfs(join(store.dataDir, 'logs'), options, async ({ dir, remount }) => {
+          await store.ok('config-set', 'backoff_base', '1');
+          await store.enqueue({ id: 'prints', command: 'echo hello', max_retries: 30 });
+          fillUp(dir, 0);
+          const [worker] = await store.startWorkers();
+          await waitFor(() => store.queue().some(({ attempts }) => attempts >= 1));
+          await waitFor(() => store.job('prints').last_error !== null);
+          assert.match(store.job('prints').last_error ?? '', /^exit code \d|no space left/);
+          makeRoom(dir);
+          remount('size=64k,nr_inodes=20');
+          await waitFor(() => store.job('prints').state === 'completed');
+          assert.deepEqual(
+            store.records('worker').map(({ pid }) => pid),
+            [worker],
+          );
+          await store.ok('worker-stop');
+          assert.equal(await store.ok('logs', 'prints').then((output) => output.includes('hello')), true);
+          await store.assertNothingLeft();
+        }),
+      );
+    }
+  });
+});
+
+const jobs = (count: number, command = 'true') =>
+  Array.from({ length: count }, (_, at) => ({ id: `job-${at}`, command }));
+
+function assertRefusedForRoom(ended: Ended, what: string): void {
+  assertRefused({ ...ended, stdout: ended.stdout.replace('Starting 1 worker process...\n', '') }, what);
+  assert.match(ended.stderr, /no space left on device\. Make room and try again\.\n$/, what);
+}
+
+const filler = (dir: string) => join(dir, 'filler');
+
+/** Takes all the room of a file system but so many pages. */
+function fillUp(dir: string, pagesLeft: number): void {
+  makeRoom(dir);
+  const file = fs.openSync(filler(dir), 'w');
+  try {
+    for (;;) fs.writeSync(file, Buffer.alloc(PAGE_BYTES));
+  } catch (error) {
+    assert.ok(error instanceof Error && 'code' in error && error.code === 'ENOSPC', String(error));
+    fs.ftruncateSync(file, Math.max(fs.fstatSync(file).size - pagesLeft * PAGE_BYTES, 0));
+  } finally {
+    fs.closeSync(file);
+  }
+}
+
+function fillLastPage(path: string): void {
+  fs.appendFileSync(path, '\n'.repeat(PAGE_BYTES - (fs.statSync(path).size % PAGE_BYTES)));
+}
+
+const makeRoom = (dir: string) => fs.rmSync(filler(dir), { force: true });
+
+const QUIET_MS = 700;
+
+/** Waits until no job has begun for a while. */
+async function nothingRuns(store: TestStore): Promise<void> {
+  let [seen, since] = [-1, 0];
+  await waitFor(() => {
+    const now = store.lines('runs').length;
+    if (now !== seen) [seen, since] = [now, performance.now()];
+    return performance.now() - since > QUIET_MS;
+  });
+}
+
+const READER = `
+  const fs = require('fs');
+  let reads = 0;
+  for (; !fs.existsSync(process.argv[2]); reads++) JSON.parse(fs.readFileSync(process.argv[1], 'utf8'));
+  console.log(reads);
+`;
+
+/** Parses queue.json over and over. @returns what stops it, and tells how often it has done so */
+function readAllTheTime(store: TestStore): { stop(): Promise<number> } {
+  const stopFile = join(store.root, 'stop-reading');
+  const reader: ChildProcess = spawn(process.execPath, ['-e', READER, join(store.dataDir, 'queue.json'), stopFile], {
+    env: { PATH: process.env.PATH },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const output = reader.stdout === null ? Promise.resolve('') : text(reader.stdout);
+  const exited = once(reader, 'exit');
+  return {
+    async stop() {
+      fs.writeFileSync(stopFile, '');
+      assert.deepEqual(await exited, [0, null], 'the reader has met half a file');
+      return Number(await output);
+    },
+  };
+}
