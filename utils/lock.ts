@@ -12,7 +12,7 @@
 import fs from 'node:fs';
 import { monotonicMs } from './clock.js';
 import { delay, pause } from './delay.js';
-import { errnoCode, QueuectlError } from './errors.js';
+import { errnoCode, QueuectlError, storageError } from './errors.js';
 import { openToAppend } from './files.js';
 import { pidExists } from './processIdentity.js';
 
@@ -110,7 +110,13 @@ function tryLock(lockfile: Lockfile, path: string): HeldLock | undefined {
     throw error;
   }
   const unlockFile = release;
-  let mark = markOf(path, ownerMicros);
+  let mark: string | undefined;
+  try {
+    mark = markOf(path, ownerMicros);
+  } catch (error) {
+    unlockFile(); // or proper-lockfile would keep it fresh
+    throw error;
+  }
   let markedAt = began;
   lost ||= began.age() >= STALE_MS; // stopped on the way: what has been signed may be somebody else's
   const isMine = () => {
@@ -135,12 +141,18 @@ function tryLock(lockfile: Lockfile, path: string): HeldLock | undefined {
       markedAt = now;
     },
     unlock() {
-      isMine();
+      try {
+        isMine();
+      } catch (error) {
+        if (!(error instanceof QueuectlError)) throw error;
+        lost = true; // whose it is cannot be told, so it is left to grow stale
+      }
       try {
         unlockFile();
       } catch (error) {
-        // proper-lockfile noticed the loss before us, or lent the lock to another holder in this process
-        if (errnoCode(error) !== 'ERELEASED' && errnoCode(error) !== 'ENOTACQUIRED') throw error;
+        // proper-lockfile noticed the loss before us (ERELEASED), or lent the lock to another holder in this process
+        // (ENOTACQUIRED), or the system refuses: what was done under the lock is done, and the rest of it grows stale
+        if (errnoCode(error) === undefined) throw error;
       }
     },
   };
@@ -194,11 +206,23 @@ export function inspectLock(path: string): LockState | undefined {
   return { pid, isHeld: pidExists(pid) && statLock(path).mtime.getTime() > 0, ctimeMs: stat.ctimeMs };
 }
 
-/** Tells this lock from one made later at the same place; undefined if it is not signed by this owner. */
+/**
+ * Tells this lock from one made later at the same place; undefined if it is not signed by this owner.
+ *
+ * @throws QueuectlError STORAGE
+ */
 function markOf(path: string, ownerMicros: number): string | undefined {
-  const stat = fs.statSync(path, { bigint: true, throwIfNoEntry: false });
+  const stat = statOf(path);
   const isSigned = stat !== undefined && Math.abs(Number(stat.mtimeNs / 1000n) - ownerMicros) <= 1; // it was a float
   return isSigned ? `${stat.ino}:${stat.ctimeNs}:${stat.mtimeNs}` : undefined;
+}
+
+function statOf(path: string): fs.BigIntStats | undefined {
+  try {
+    return fs.statSync(path, { bigint: true, throwIfNoEntry: false });
+  } catch (error) {
+    throw storageError(error, `look at ${path}`);
+  }
 }
 
 /** A moment, and how many milliseconds have passed since by the clock that shows more of them: either can stand still. */

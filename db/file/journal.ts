@@ -112,7 +112,8 @@ export class Journal {
 
   /** Whether this is (still) the journal that a newcomer would open. */
   isCurrent(): boolean {
-    const stat = fs.statSync(this.path, { bigint: true, throwIfNoEntry: false });
+    const { path } = this;
+    const stat = reading(path, () => fs.statSync(path, { bigint: true, throwIfNoEntry: false }));
     return stat !== undefined && String(stat.ino) === this.ino;
   }
 
@@ -120,13 +121,13 @@ export class Journal {
    * Reads what was appended since the last time.
    *
    * @param apply called with each commit, in order
-   * @throws QueuectlError DAMAGED: a gap in the numbers, or a commit that is none
+   * @throws QueuectlError DAMAGED: a gap in the numbers, or a commit that is none; STORAGE
    */
   readNews(apply: (change: Change, by: string) => void): void {
-    const size = fs.fstatSync(this.fd).size;
+    const { size } = reading(this.path, () => fs.fstatSync(this.fd));
     if (size < this.seen) throw damaged(this.path, `it was cut to ${size} bytes`);
     if (size === this.seen) return;
-    const news = readRange(this.fd, this.offset, size);
+    const news = reading(this.path, () => readRange(this.fd, this.offset, size));
     let from = 0;
     for (let end = news.indexOf(NEWLINE); end !== -1; end = news.indexOf(NEWLINE, from)) {
       this.readLine(news.subarray(from, end), this.offset + from, apply);
@@ -288,6 +289,15 @@ function openReadOnly(path: string): number {
     return fs.openSync(path, 'r');
   } catch (error) {
     throw storageError(error, `open ${path}`);
+  }
+}
+
+/** @throws QueuectlError STORAGE: what was to be read of this file could not be */
+function reading<T>(path: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw storageError(error, `read ${path}`);
   }
 }
 

@@ -1,0 +1,75 @@
+/** A command one of whose calls to the system fails has changed nothing and says why in one line, or has done its work. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { assertOneLine, assertRefused, type Ended, EVERY_CASE, each, missing } from './run.js';
+import { checkRemains, SCENARIOS, type Scenario, Trial } from './scenarios.js';
+import { type Call, isAnswer, isChange, straceMissing } from './strace.js';
+
+const ONE_CHANGE = SCENARIOS.filter(({ isSeveral = false }) => !isSeveral);
+
+/** The errors of a call: the likely one, or with every case all that a failing disk may have for it. */
+function errorsOf(call: Call): readonly string[] {
+  if (!EVERY_CASE) return [/^(p?write|open|link|mkdir)/.test(call.name) ? 'ENOSPC' : 'EIO'];
+  if (call.name === 'close' || /AT_EMPTY_PATH|^fstat/.test(call.text)) return []; // they ask no disk
+  if (!isChange(call)) return call.name.startsWith('open') ? ['EIO', 'EMFILE'] : ['EIO'];
+  return ['ENOSPC', 'EIO'];
+}
+
+describe('a command one of whose calls fails', { concurrency: 4, skip: straceMissing }, () => {
+  for (const scenario of ONE_CHANGE) {
+    test(`${scenario.title}: nothing is done and one line says why, or all is done`, async () => {
+      const trial = await Trial.of(scenario);
+      const calls = trial.calls.filter((call) => !isAnswer(call));
+      const faults = calls.flatMap((call) => errorsOf(call).map((error) => ({ call, error })));
+      const ends = await each(faults, 2, async ({ call, error }) => {
+        const { dir, ended } = await trial.strike(call, `error=${error}`);
+        return checkEnd(trial, dir, ended, `${error} at ${call.text}`, isSync(call));
+      });
+      assert.ok(ends.includes(trial.before), 'nothing kept it from its work');
+    });
+  }
+});
+
+/** Whether a call brings to the disk what can be read already. When it fails, nothing is acknowledged, and may be there. */
+const isSync = ({ name, text }: Call) =>
+  /^f(data)?sync$/.test(name) || (name === 'openat' && OPENS_DIRECTORY.test(text));
+const OPENS_DIRECTORY = /\/untouched", O_RDONLY\|O_CLOEXEC\)/;
+
+/** The largest file of these stores is smaller; what is written up to the limit is a short write. */
+const LARGEST_BYTES = 2000;
+const STEP_BYTES = EVERY_CASE ? 7 : 91;
+const needs = straceMissing || missing('prlimit', '--fsize=1000', 'true');
+
+describe('a command whose files may not grow', { concurrency: 2, skip: needs }, () => {
+  for (const scenario of ONE_CHANGE) {
+    test(`${scenario.title}: a write that is cut short is as good as none`, () => cutWritesShort(scenario));
+  }
+});
+
+async function cutWritesShort(scenario: Scenario): Promise<void> {
+  const trial = await Trial.of(scenario);
+  const sizes = Array.from({ length: LARGEST_BYTES / STEP_BYTES }, (_, step) => 1 + step * STEP_BYTES);
+  const ends = await each(sizes, 2, async (bytes) => {
+    const { dir, ended } = await trial.runUnder(['prlimit', `--fsize=${bytes}`], `up-to-${bytes}`);
+    return checkEnd(trial, dir, ended, `files of up to ${bytes} bytes`);
+  });
+  assert.equal(ends[0], trial.before, 'it works without files');
+  assert.equal(ends.at(-1), trial.after, 'the limits are too low');
+}
+
+/** @returns the contents found */
+function checkEnd({ before, after }: Trial, dir: string, ended: Ended, when: string, mayBeDone = false) {
+  if (isDone(ended, when)) return checkRemains(dir, [after], when);
+  return checkRemains(dir, mayBeDone ? [before, after] : [before], when);
+}
+
+/** @returns whether a command says that it has done its work; fails when what it says is not for users */
+function isDone(ended: Ended, when: string): boolean {
+  if (ended.code !== 0) {
+    assertRefused(ended, when);
+    return false;
+  }
+  assert.notEqual(ended.stdout, '', when);
+  if (ended.stderr !== '') assertOneLine(ended.stderr, when);
+  return true;
+}

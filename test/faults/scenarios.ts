@@ -1,0 +1,215 @@
+/** Commands that change a store, the stores they meet, and what may be found there when a fault has struck. */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { FileStore } from '../../db/file/fileStore.js';
+import type { WorkerRecord } from '../../db/schema.js';
+import { currentIdentity } from '../../utils/processIdentity.js';
+import { contentsOf } from '../db/steps.js';
+import { pendingJob, T0 } from '../helpers/jobFactory.js';
+import { assertDone, type Ended, EVERY_CASE, manyStores, queuectl, run } from './run.js';
+import { type Call, isAnswer, isChange, type Traced, touches, trace } from './strace.js';
+
+export interface Scenario {
+  readonly title: string;
+  readonly args: readonly string[];
+  readonly prepare: (dir: string) => Promise<void>;
+  /** Whether it makes several changes, each for itself. */
+  readonly isSeveral?: boolean;
+}
+
+const ENQUEUE = ['enqueue', '--id', 'new', 'true'];
+const RETRY = ['dlq-retry', 'dead'];
+
+const RARE: readonly Scenario[] = [
+  { title: 'enqueue after a crash', args: ENQUEUE, prepare: fillAndCrash },
+  { title: 'dlq-retry while a worker lives', args: RETRY, prepare: fillWithWorker },
+  { title: 'status that takes back a job', args: ['status'], prepare: fillWithDeadWorker, isSeveral: true },
+];
+
+export const SCENARIOS: readonly Scenario[] = [
+  { title: 'enqueue to a new store', args: ENQUEUE, prepare: async () => {} },
+  { title: 'enqueue', args: ENQUEUE, prepare: fill },
+  { title: 'enqueue while a worker lives', args: ENQUEUE, prepare: fillWithWorker },
+  { title: 'dlq-retry', args: RETRY, prepare: fill },
+  { title: 'config-set', args: ['config-set', 'max_retries', '7'], prepare: fill },
+  ...(EVERY_CASE ? RARE : []),
+];
+
+const WORKER_ID = 'w1';
+/** The pid of no process. */
+const NOBODY = 0;
+
+/** A store at rest with jobs in the queue and a dead one. */
+export async function fill(dir: string): Promise<void> {
+  const store = new FileStore(dir);
+  await store.transaction(async ({ jobs, dlq }) => {
+    await jobs.createJob(pendingJob({ id: 'dead' }));
+    const job = await jobs.claimNext(WORKER_ID, T0);
+    assert.ok(job !== undefined);
+    await dlq.moveToDLQ(job, 'exit code 1', T0);
+    for (const id of ['p', 'q', 'r']) await jobs.createJob(pendingJob({ id }));
+  });
+  await store.close();
+  fs.utimesSync(join(dir, 'lock/store.file'), NOBODY, NOBODY); // who had the lock last has ended, as a command has
+}
+
+async function fillWithWorker(dir: string): Promise<void> {
+  await fill(dir);
+  await register(dir, currentIdentity());
+}
+
+async function fillWithDeadWorker(dir: string): Promise<void> {
+  await fill(dir);
+  const store = new FileStore(dir);
+  await store.jobs.claimNext(WORKER_ID, T0);
+  await store.close();
+  await register(dir, { ...currentIdentity(), start_time: '1' });
+}
+
+const register = (dir: string, identity: Pick<WorkerRecord, 'pid' | 'start_time' | 'boot_id'>) =>
+  new FileStore(dir).workers.register({
+    ...identity,
+    id: WORKER_ID,
+    role: 'worker',
+    started_at: T0,
+    supervisor_id: null,
+  });
+
+/** Commits and a torn line that nobody has folded. */
+async function fillAndCrash(dir: string): Promise<void> {
+  await fill(dir);
+  const crashed = new FileStore(dir);
+  for (const id of ['s', 't']) await crashed.jobs.createJob(pendingJob({ id }));
+  fs.appendFileSync(join(dir, 'journal.ndjson'), '{"seq":');
+}
+
+/** How far the number of a call may be from what it was in the untouched run, in the order in which that is tried. */
+const DRIFTS = [0, 1, -1, 0, 2, -2];
+
+/** A scenario that has been run once untouched, to see what it does and by which calls. */
+export class Trial {
+  private constructor(
+    private readonly scenario: Scenario,
+    private readonly place: string,
+    private readonly untouched: string,
+    /** What the store held before the command, and after it. */
+    readonly before: unknown,
+    readonly after: unknown,
+    private readonly touching: readonly Call[],
+    private readonly answer: Call,
+  ) {}
+
+  /** The calls that change the store, or with every case those that touch it; then the one that says that it is done. */
+  get calls(): Call[] {
+    return [...this.touching.filter((call) => EVERY_CASE || isChange(call)), this.answer];
+  }
+
+  static async of(scenario: Scenario): Promise<Trial> {
+    const place = manyStores();
+    const dir = join(place, 'untouched');
+    await scenario.prepare(dir);
+    const before = await timelessContents(dir);
+    const untouched = await trace(queuectl(...scenario.args), { dataDir: dir });
+    assertDone(untouched, 'untouched');
+    const touching = untouched.calls.filter((call) => touches(dir, call));
+    const answer = untouched.calls.find(isAnswer);
+    assert.ok(answer !== undefined);
+    return new Trial(scenario, place, dir, before, await timelessContents(dir), touching, answer);
+  }
+
+  /**
+   * Runs the command on a store of its own with a fault at one of the calls. Node makes a call of its own now and then, so
+   * what was meant for one may strike another; then it is done over.
+   */
+  async strike(call: Call, fault: string): Promise<{ dir: string; ended: Ended }> {
+    const { scenario, place } = this;
+    const aim = placeOf(this.untouched, call);
+    const rank = this.touching.filter((one) => placeOf(this.untouched, one) === aim).indexOf(call);
+    for (const [tries, drift] of DRIFTS.entries()) {
+      const dir = join(place, `${call.name}-${call.nth}-${fault}-${tries}`);
+      await scenario.prepare(dir);
+      const at = `${call.name}:${fault}:when=${Math.max(call.nth + drift, 1)}`;
+      const ended = await trace(queuectl(...scenario.args), { dataDir: dir }, at);
+      const same = ended.calls.filter((one) => placeOf(dir, one) === aim)[Math.max(rank, 0)];
+      if (same !== undefined && struckCall(ended) === same) return { dir, ended };
+    }
+    throw new Error(`${fault} does not strike ${call.text}`);
+  }
+
+  /** Runs the command on a store of its own under a program such as `prlimit`. */
+  async runUnder(wrapper: readonly string[], name: string): Promise<{ dir: string; ended: Ended }> {
+    const dir = join(this.place, name);
+    await this.scenario.prepare(dir);
+    return { dir, ended: await run([...wrapper, ...queuectl(...this.scenario.args)], { dataDir: dir }) };
+  }
+}
+
+/** Which call it is, and on which file, whatever the numbers in temporary names and of open files are. */
+function placeOf(dir: string, call: Call): string {
+  const [path = ''] = isAnswer(call)
+    ? ['answer']
+    : (/["<](.*?)["> ]/.exec(call.text.slice(call.text.indexOf(dir) - 1)) ?? []);
+  return `${call.name} ${path.replace(dir, '').replace(/\d+/g, 'N')}`;
+}
+
+const struckCall = ({ signal, calls }: Traced) =>
+  signal === 'SIGKILL' ? calls.at(-1) : calls.find(({ text }) => text.endsWith('(INJECTED)'));
+
+/** What a store holds but for times, which differ from run to run. */
+export async function timelessContents(dir: string): Promise<unknown> {
+  const store = new FileStore(dir);
+  const contents = await contentsOf(store);
+  await store.idle();
+  return JSON.parse(JSON.stringify(contents, (key, value) => (/(_at|^worker_id)$/.test(key) ? null : value)));
+}
+
+/** Fails unless every file that is replaced whole is whole. */
+export function assertWhole(dir: string, when: string): void {
+  for (const name of ['queue.json', 'dlq.json', 'config.json']) {
+    const path = join(dir, name);
+    if (!fs.existsSync(path)) continue;
+    const text = fs.readFileSync(path, 'utf8');
+    assert.doesNotThrow(() => JSON.parse(text), `${when}: ${name} holds ${JSON.stringify(text)}`);
+  }
+}
+
+const NEXT_MS = 5000;
+
+/**
+ * Fails unless the store is in order after a fault: it holds one of these contents, the next command works at once, and
+ * nothing is left behind once the worker on record is gone.
+ *
+ * @returns the contents found
+ */
+export async function checkRemains(dir: string, possible: readonly unknown[], when: string): Promise<unknown> {
+  assertWhole(dir, when);
+  const found = await timelessContents(dir);
+  const match = possible.find((contents) => JSON.stringify(contents) === JSON.stringify(found));
+  assert.ok(match !== undefined, `${when}: ${JSON.stringify(found)} is none of ${JSON.stringify(possible)}`);
+
+  const next = await run(queuectl('enqueue', '--id', 'next', 'true'), { dataDir: dir });
+  assertDone(next, `${when}: the next command`);
+  assert.ok(next.ms < NEXT_MS, `${when}: the next command took ${next.ms} ms`);
+  assertWhole(dir, when);
+
+  if (fs.existsSync(join(dir, 'workers', `${WORKER_ID}.json`))) {
+    fs.rmSync(join(dir, 'workers'), { recursive: true });
+    assertDone(await run(queuectl('config-set', 'kill_grace', '5'), { dataDir: dir }), `${when}: the last command`);
+  }
+  const expected = await timelessContents(dir);
+  const { jobs, ...others } = expected as { jobs: { id: string }[] };
+  const rest = { jobs: jobs.filter(({ id }) => id !== 'next'), ...others };
+  assert.equal(jobs.length, rest.jobs.length + 1, `${when}: the next command's job`);
+  assert.deepEqual(rest, found, `${when}: after the next command`);
+  assertAtRest(dir, when);
+  return match;
+}
+
+function assertAtRest(dir: string, when: string): void {
+  const journal = fs.readFileSync(join(dir, 'journal.ndjson'), 'utf8');
+  assert.equal(journal.trimEnd().split('\n').length, 1, `${when}: not folded`);
+  const names = fs.readdirSync(dir).filter((name) => name.includes('.tmp'));
+  assert.deepEqual(names, [], `${when}: temporary files are left`);
+  assert.deepEqual(fs.readdirSync(join(dir, 'lock')), ['store.file'], `${when}: a lock is left`);
+}
