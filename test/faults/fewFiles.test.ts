@@ -1,0 +1,80 @@
+/** A process that may open few files: it says so at once, and nothing is lost. */
+import assert from 'node:assert/strict';
+import { before, describe } from 'node:test';
+import { waitFor } from '../helpers/waitFor.js';
+import { storeTest, type TestStore } from '../integration/support.js';
+import { assertDone, assertRefused, type Ended, missing, queuectl, run } from './run.js';
+import { fill } from './scenarios.js';
+
+const AT_ONCE_MS = 3000;
+const LIMITS = 6;
+const WORKER_LIMITS = 10;
+
+/** A command line that runs queuectl with at most so many files open. */
+const withFiles = (limit: number, ...args: readonly string[]) => [
+  ...['/bin/sh', '-c', `ulimit -n ${limit} && exec "$@"`, 'sh'],
+  ...queuectl(...args),
+];
+
+describe('few open files', { concurrency: 2, skip: missing('/bin/sh', '-c', 'ulimit -n 64') }, () => {
+  /** With fewer Node cannot even start. */
+  let least = 8;
+  before(async () => {
+    while ((await run(withFiles(least, '--version'), { dataDir: '/nowhere' })).code !== 0) least += 1;
+  });
+
+  storeTest('a command names the limit, or works', async (store) => {
+    await fill(store.dataDir);
+    const ids = new Set([...store.queue(), ...store.dead()].map(({ id }) => id));
+    let refusals = 0;
+    for (let limit = least; limit < least + LIMITS; limit++) {
+      const id = `with-${limit}`;
+      const adds = await run(withFiles(limit, 'enqueue', '--id', id, 'true'), store);
+      if (wasDone(adds)) ids.add(id);
+      else refusals += 1;
+      for (const args of [['list'], ['status'], ['config-set', 'max_retries', '3'], ['dlq-retry', 'dead']]) {
+        if (args[0] === 'dlq-retry' && store.dead().length === 0) continue;
+        if (!wasDone(await run(withFiles(limit, ...args), store))) refusals += 1;
+      }
+    }
+    assert.ok(refusals > 0, 'the limits are too high');
+    assertDone(await run(queuectl('status'), store), 'without a limit');
+    assert.deepEqual(new Set([...store.queue(), ...store.dead()].map(({ id }) => id)), ids);
+  });
+
+  storeTest('workers name the limit and do not start, or do what they can', async (store) => {
+    let refusals = 0;
+    let works = 0;
+    for (let limit = least; limit < least + WORKER_LIMITS; limit++) {
+      const id = `with-${limit}`;
+      await store.enqueue({ id, command: 'true', max_retries: 0 });
+      const starts = await run(withFiles(limit, 'worker-start'), store);
+      if (wasDone(starts)) {
+        works += 1;
+        await waitFor(async () => isSettled(store, id));
+        await store.ok('worker-stop');
+      } else {
+        refusals += 1;
+        await waitFor(() => store.processes().length === 0);
+      }
+    }
+    assert.ok(refusals > 0 && works > 0, `${refusals} refusals, ${works} works`);
+    for (const { error } of store.dead()) assert.match(error, /too many open files$/);
+  });
+});
+
+async function isSettled(store: TestStore, id: string): Promise<boolean> {
+  const { code, stdout } = await store.run(['list', '--json']);
+  assert.equal(code, 0);
+  const job = (JSON.parse(stdout) as { id: string; state: string }[]).find((one) => one.id === id);
+  return job === undefined || job.state === 'completed';
+}
+
+/** @returns whether a command did what it was told, perhaps with a warning; fails when it names no reason */
+function wasDone(ended: Ended): boolean {
+  assert.ok(ended.ms < AT_ONCE_MS, `it took ${ended.ms} ms`);
+  if (ended.code === 0) return true;
+  assertRefused({ ...ended, stdout: ended.stdout.replace(/^Starting .*\n/, '') }, 'few files');
+  assert.match(ended.stderr, /: too many open files\. Raise the limit/);
+  return false;
+}

@@ -1,0 +1,149 @@
+/** A store that cannot be used as it is: commands say in one line what is wrong, at once, and nothing is lost. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { describe } from 'node:test';
+import { PROGRAM } from '../helpers/runCli.js';
+import { storeTest, type TestStore } from '../integration/support.js';
+import { mountingTests, withTmpfs } from './mounts.js';
+import { assertDone, assertRefused, missing, queuectl, run } from './run.js';
+import { fill } from './scenarios.js';
+
+const AT_ONCE_MS = 3000;
+
+const COMMANDS = {
+  enqueue: ['enqueue', 'true'],
+  list: ['list'],
+  status: ['status'],
+  'dlq-retry': ['dlq-retry', 'dead'],
+  'config-set': ['config-set', 'max_retries', '3'],
+  'worker-start': ['worker-start'],
+} as const;
+type Name = keyof typeof COMMANDS;
+const WRITING: readonly Name[] = ['enqueue', 'dlq-retry', 'config-set', 'worker-start'];
+const ALL = Object.keys(COMMANDS) as Name[]; // its own keys, and no others
+
+/** Runs every command. @returns those that were refused */
+async function refusedCommands(store: { readonly dataDir: string }, wrapper: readonly string[] = []): Promise<Name[]> {
+  const refused: Name[] = [];
+  for (const name of ALL) {
+    const ended = await run([...wrapper, ...queuectl(...COMMANDS[name])], store);
+    assert.ok(ended.ms < AT_ONCE_MS, `${name} took ${ended.ms} ms`);
+    if (ended.code === 0) continue;
+    assertRefused({ ...ended, stdout: ended.stdout.replace(/^Starting .*\n/, '') }, name);
+    refused.push(name);
+  }
+  return refused;
+}
+
+const aside = (path: string) => `${path}.aside`;
+
+/** Puts something in the place of a file or directory of the store. @returns what undoes it */
+function replace(store: TestStore, name: string, put: (path: string) => void): () => void {
+  const path = join(store.dataDir, name);
+  const was = fs.existsSync(path);
+  if (was) fs.renameSync(path, aside(path));
+  put(path);
+  return () => {
+    fs.rmSync(path, { recursive: true });
+    if (was) fs.renameSync(aside(path), path);
+  };
+}
+
+const asFile = (path: string) => fs.writeFileSync(path, '');
+const asDirectory = (path: string) => fs.mkdirSync(path);
+
+const READING_JOBS = ALL.filter((name) => name !== 'config-set');
+const PLACES: readonly (readonly [
+  title: string,
+  name: string,
+  put: (path: string) => void,
+  refused: readonly Name[],
+])[] = [
+  ['a file where the data directory should be', '', asFile, ALL],
+  ['a file where lock/ should be', 'lock', asFile, ['enqueue', 'dlq-retry', 'config-set']],
+  ['a file where workers/ should be', 'workers', asFile, ['status', 'worker-start']],
+  ['a directory where workers.log should be', 'workers/workers.log', asDirectory, ['worker-start']],
+  ['a directory where queue.json should be', 'queue.json', asDirectory, READING_JOBS],
+  ['a directory where dlq.json should be', 'dlq.json', asDirectory, READING_JOBS],
+  ['a directory where config.json should be', 'config.json', asDirectory, ['enqueue', 'config-set']],
+  ['a directory where the journal should be', 'journal.ndjson', asDirectory, READING_JOBS],
+];
+
+describe('a store that is not what it should be', { concurrency: 3 }, () => {
+  for (const [title, name, put, expected] of PLACES) {
+    storeTest(`${title} is named at once`, async (store) => {
+      await fill(store.dataDir);
+      fs.mkdirSync(join(store.dataDir, 'workers'));
+      const undo = replace(store, name, put);
+      assert.deepEqual(await refusedCommands(store), expected);
+      undo();
+      await checkIntact(store);
+    });
+  }
+
+  storeTest('a place where no directory can be made is named at once', async (store) => {
+    const dataDir = '/proc/queuectl/data';
+    assert.deepEqual(await refusedCommands({ dataDir }), WRITING);
+    await store.ok('status');
+  });
+});
+
+/** Fails unless the store works, and has nothing but what was put into it and what was acknowledged. */
+async function checkIntact(store: TestStore): Promise<void> {
+  assertDone(await run(queuectl('worker-stop'), store), 'worker-stop');
+  assertDone(await run(queuectl('enqueue', '--id', 'last', 'true'), store), 'enqueue');
+  const ids = [...store.queue(), ...store.dead()].map(({ id }) => id);
+  for (const id of ['dead', 'p', 'q', 'r', 'last']) assert.ok(ids.includes(id), `${id} is lost`);
+  await store.assertNothingLeft();
+}
+
+const isRoot = process.getuid?.() === 0;
+/** Root may do everything, so commands are run as nobody. */
+const AS_NOBODY = isRoot ? ['setpriv', '--reuid=65534', '--clear-groups'] : [];
+const nobodyMissing = isRoot ? missing(...AS_NOBODY, process.execPath, PROGRAM, '--version') : false;
+
+const MODES: readonly (readonly [title: string, name: string, mode: number, refused: readonly Name[]])[] = [
+  ['a data directory that cannot be entered', '.', 0o000, ALL],
+  // dlq-retry does its work by a line in the journal, and warns that it cannot fold it
+  ['a data directory that cannot be written', '.', 0o500, ['enqueue', 'config-set', 'worker-start']],
+  // workers wait until they can
+  ['a lock/ that cannot be written', 'lock', 0o500, ['enqueue', 'dlq-retry', 'config-set']],
+  ['a queue.json that cannot be read', 'queue.json', 0o000, READING_JOBS],
+  ['a config.json that cannot be read', 'config.json', 0o000, ['enqueue', 'config-set']],
+  ['a journal that cannot be written', 'journal.ndjson', 0o400, ['enqueue', 'dlq-retry']],
+];
+
+describe('a store that one may not use', { concurrency: 3, skip: nobodyMissing }, () => {
+  for (const [title, name, mode, expected] of MODES) {
+    storeTest(`${title} is named at once`, async (store) => {
+      await fill(store.dataDir);
+      if (isRoot) giveToNobody(store.root);
+      const path = join(store.dataDir, name);
+      const was = fs.statSync(path).mode;
+      fs.chmodSync(path, mode);
+      assert.deepEqual(await refusedCommands(store, AS_NOBODY), expected);
+      fs.chmodSync(path, was);
+      await checkIntact(store);
+    });
+  }
+});
+
+function giveToNobody(path: string): void {
+  execFileSync('chown', ['-R', '65534:65534', path]);
+}
+
+mountingTests(import.meta.filename, () => {
+  describe('a read-only file system', () => {
+    storeTest('is named at once by what writes, and reading goes on', (store) =>
+      withTmpfs(store.dataDir, 'size=1m', async ({ remount }) => {
+        await fill(store.dataDir);
+        remount('ro');
+        assert.deepEqual(await refusedCommands(store), WRITING);
+        remount('rw');
+        await checkIntact(store);
+      }),
+    );
+  });
+});
