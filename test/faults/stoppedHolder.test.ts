@@ -1,0 +1,128 @@
+/** A process that is stopped while it holds the lock loses it, and finds its way when it goes on. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import { dirname, join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { describe } from 'node:test';
+import { PROGRAM } from '../helpers/runCli.js';
+import { waitFor } from '../helpers/waitFor.js';
+import { storeTest, type TestStore } from '../integration/support.js';
+import { assertDone, environment, queuectl, run } from './run.js';
+import { fill } from './scenarios.js';
+import { straceMissing } from './strace.js';
+
+/** The lock is taken from a process that lives after 10 seconds; after 3 if it has not even signed it. */
+const TAKEOVER_MS = [2500, 16_000] as const;
+const WORKER_MAIN = join(dirname(PROGRAM), 'workerMain.cjs');
+
+/** Where it stops: behind the call with this number, of all of this name or of those that are about a file. */
+interface Stop {
+  readonly title: string;
+  readonly call: string;
+  readonly nth: number;
+  readonly file?: string;
+}
+
+const LOCK = 'lock/store';
+const JOURNAL = 'journal.ndjson';
+
+const COMMAND_STOPS: readonly Stop[] = [
+  { title: 'has made the lock', call: 'link', nth: 1, file: LOCK },
+  { title: 'has signed the lock', call: 'utimensat', nth: 1, file: LOCK },
+  { title: 'has sealed the journal', call: 'write', nth: 1, file: JOURNAL },
+  { title: 'has replaced queue.json', call: 'rename', nth: 3 },
+  { title: 'has replaced the journal', call: 'rename', nth: 4 },
+];
+const WORKER_STOPS: readonly Stop[] = [
+  { title: 'has made the lock', call: 'link', nth: 3, file: LOCK },
+  { title: 'has signed the lock', call: 'utimensat', nth: 3, file: LOCK },
+  { title: 'has claimed a job', call: 'write', nth: 1, file: JOURNAL },
+  { title: 'has settled a job and claimed another', call: 'write', nth: 3, file: JOURNAL },
+];
+
+interface Sleeper {
+  /** Lets it go on. */
+  wake(): void;
+  readonly pid: number;
+  readonly ended: Promise<{ code: number | null; stderr: string }>;
+}
+
+/** Starts a command that stops at some place; resolves once it has. */
+async function startSleeper(store: TestStore, command: readonly string[], stop: Stop): Promise<Sleeper> {
+  const { call, nth, file } = stop;
+  const only = file === undefined ? [] : ['-P', join(store.dataDir, file)];
+  const aim = [...only, '-e', `trace=${call}`, '-e', `inject=${call}:signal=STOP:when=${nth}`];
+  const child = spawn('strace', ['-o', '/dev/null', ...aim, '--', ...command], {
+    cwd: store.root,
+    env: environment(store),
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const code = new Promise<number | null>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', resolve);
+  });
+  const stderr = text(child.stderr);
+  const pid = await waitFor(
+    () => store.processes().find(({ commandLine }) => commandLine.startsWith(command.join(' ')))?.pid,
+  );
+  await waitFor(() => isStopped(pid));
+  return {
+    wake: () => process.kill(pid, 'SIGCONT'),
+    pid,
+    ended: Promise.all([code, stderr]).then(([code, stderr]) => ({ code, stderr })),
+  };
+}
+
+/** Whether its other threads are stopped: the main thread is stopped by strace at every call, too. */
+function isStopped(pid: number): boolean {
+  const threads = fs.readdirSync(`/proc/${pid}/task`).filter((thread) => thread !== String(pid));
+  return threads.some((thread) => stateOf(`/proc/${pid}/task/${thread}`) === 'T');
+}
+
+const stateOf = (thread: string) => /^State:\s+(\w)/m.exec(fs.readFileSync(`${thread}/status`, 'utf8'))?.[1] ?? '';
+
+describe('a holder of the lock that is stopped', { concurrency: 16, skip: straceMissing }, () => {
+  for (const stop of COMMAND_STOPS) {
+    storeTest(`a command that ${stop.title}: another takes over, and both jobs are there`, async (store) => {
+      await fill(store.dataDir);
+      const sleeper = await startSleeper(store, queuectl('enqueue', '--id', 'slow', 'true'), stop);
+      const other = await run(queuectl('enqueue', '--id', 'other', 'true'), store);
+      assertDone(other, 'the other command');
+      assert.ok(other.ms > TAKEOVER_MS[0] && other.ms < TAKEOVER_MS[1], `after ${other.ms} ms`);
+      sleeper.wake();
+      assert.deepEqual(await sleeper.ended, { code: 0, stderr: '' });
+      assert.deepEqual(
+        store
+          .queue()
+          .map(({ id }) => id)
+          .sort(),
+        ['other', 'p', 'q', 'r', 'slow'],
+      );
+      assert.deepEqual(
+        store.dead().map(({ id }) => id),
+        ['dead'],
+      );
+    });
+  }
+
+  for (const stop of WORKER_STOPS) {
+    storeTest(`a worker that ${stop.title}: another goes on, and every job is run once`, async (store) => {
+      const ids = Array.from({ length: 12 }, (_, at) => `job-${at}`);
+      await store.enqueue(...ids.map((id) => ({ id, command: 'echo $QUEUECTL_JOB_ID >> runs' })));
+      const task = { dataDir: store.dataDir, supervisorId: 'none', concurrency: 1, reports: false };
+      const sleeper = await startSleeper(store, [process.execPath, WORKER_MAIN, 'worker', JSON.stringify(task)], stop);
+      await store.startWorkers();
+      const left = async () => ids.length - (await store.counts()).completed;
+      await waitFor(async () => (await left()) <= 1, TAKEOVER_MS[1]);
+      assert.equal((await store.counts()).processing, await left(), 'what the sleeper holds stays its own');
+      sleeper.wake();
+      await waitFor(async () => (await left()) === 0);
+      process.kill(sleeper.pid, 'SIGTERM');
+      assert.deepEqual(await sleeper.ended, { code: 0, stderr: '' });
+      await store.ok('worker-stop');
+      assert.deepEqual(store.lines('runs').sort(), ids.sort());
+      assert.deepEqual(new Set(store.queue().map(({ attempts }) => attempts)), new Set([1]));
+    });
+  }
+});
