@@ -37,7 +37,7 @@ const OPENS_DIRECTORY = /\/untouched", O_RDONLY\|O_CLOEXEC\)/;
 
 /** The largest file of these stores is smaller; what is written up to the limit is a short write. */
 const LARGEST_BYTES = 2000;
-const STEP_BYTES = EVERY_CASE ? 7 : 91;
+const STEP_BYTES = EVERY_CASE ? 23 : 91;
 const needs = straceMissing || missing('prlimit', '--fsize=1000', 'true');
 
 describe('a command whose files may not grow', { concurrency: 2, skip: needs }, () => {

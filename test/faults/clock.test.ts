@@ -1,0 +1,154 @@
+/** A clock that jumps, or that differs from one process to the next: no job is lost or run twice, and nothing spins. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { describe } from 'node:test';
+import { waitFor } from '../helpers/waitFor.js';
+import { storeTest, type TestStore } from '../integration/support.js';
+import { assertDone, type Ended, each, missing, queuectl, run } from './run.js';
+import { fill } from './scenarios.js';
+
+const faketimeMissing = missing('faketime', '-m', '-f', '+0', 'true');
+/** Files keep their true times, so to a process with another clock every lock seems to be old: this is as bad as it gets. */
+const LIBRARY = faketimeMissing
+  ? ''
+  : execFileSync('faketime', ['-m', '-f', '+0', 'printenv', 'LD_PRELOAD'], { encoding: 'utf8' }).trim();
+
+/** A clock for the processes that are started with its environment; it can be set while they run. */
+class Clock {
+  private readonly file: string;
+
+  constructor(store: TestStore, offset: string) {
+    this.file = join(store.root, `clock${offset}`);
+    this.set(offset);
+  }
+
+  /** @param offset as faketime has it: `+1d` is tomorrow */
+  set(offset: string): void {
+    fs.writeFileSync(`${this.file}.new`, offset);
+    fs.renameSync(`${this.file}.new`, this.file);
+  }
+
+  get env() {
+    return {
+      LD_PRELOAD: LIBRARY,
+      FAKETIME_TIMESTAMP_FILE: this.file,
+      FAKETIME_NO_CACHE: '1',
+      DONT_FAKE_MONOTONIC: '1', // as no setting of the clock changes that
+    };
+  }
+
+  queuectl(store: TestStore, ...args: string[]): Promise<Ended> {
+    return run(queuectl(...args), { dataDir: store.dataDir, env: this.env, cwd: store.root });
+  }
+}
+
+const COUNT = 150;
+const NOTE = 'echo $QUEUECTL_JOB_ID >> runs';
+const jobs = () => Array.from({ length: COUNT }, (_, at) => ({ id: `job-${at}`, command: NOTE }));
+
+describe('a clock', { concurrency: 3, skip: faketimeMissing }, () => {
+  storeTest('that is set forward by a day: what was to run until then runs now, and each job once', async (store) => {
+    const clock = new Clock(store, '+0');
+    await store.enqueue(...jobs());
+    await store.ok('enqueue', '--id', 'delayed', '--delay', '3600', NOTE);
+    await store.ok('enqueue', '--id', 'fails', '--max-retries', '1', `${NOTE}; false`);
+    assertDone(await clock.queuectl(store, 'worker-start', '--count', '2'), 'worker-start');
+    await waitFor(() => store.lines('runs').length > COUNT / 5);
+    clock.set('+1d');
+    await waitFor(async () => (await store.counts()).completed === COUNT + 1);
+    await waitFor(() => store.dead().length === 1);
+    await assertIdle(store);
+    await store.ok('worker-stop');
+    assert.deepEqual(runs(store), [...jobs().map(({ id }) => id), 'delayed', 'fails', 'fails'].sort());
+  });
+
+  storeTest(
+    'that is set back by a day: new jobs run, the others when it is right again, and each once',
+    async (store) => {
+      const clock = new Clock(store, '+0');
+      await store.enqueue(...jobs());
+      assertDone(await clock.queuectl(store, 'worker-start', '--count', '2'), 'worker-start');
+      await waitFor(() => store.lines('runs').length > COUNT / 5);
+      clock.set('-1d');
+      assertDone(await clock.queuectl(store, 'enqueue', '--id', 'new', NOTE), 'enqueue');
+      await waitFor(() => store.lines('runs').includes('new'));
+      await waitFor(() => store.queue().some(({ id, state }) => id === 'new' && state === 'completed'), 5000);
+      await assertIdle(store);
+      clock.set('+0');
+      await waitFor(async () => (await store.counts()).completed === COUNT + 1);
+      await assertIdle(store);
+      await store.ok('worker-stop');
+      assert.deepEqual(runs(store), [...jobs().map(({ id }) => id), 'new'].sort());
+    },
+  );
+
+  storeTest('that differs between commands and workers: no job is lost, and each is run once', async (store) => {
+    const clocks = [new Clock(store, '+1d'), new Clock(store, '-1d'), new Clock(store, '+0')];
+    await store.enqueue(...jobs());
+    await store.startWorkers('--count', '2');
+    const ids = Array.from({ length: 24 }, (_, at) => `other-${at}`);
+    await each([...ids.entries()], 3, async ([at, id]) => {
+      const clock = clocks[at % clocks.length];
+      assert.ok(clock !== undefined);
+      assertDone(await clock.queuectl(store, 'enqueue', '--id', id, NOTE), id);
+      if (at % 4 === 0) assertDone(await clock.queuectl(store, 'status'), 'status');
+    });
+    const isAhead = (_id: string, at: number) => at % clocks.length === 0;
+    const ahead = ids.filter(isAhead);
+    await waitFor(async () => (await store.counts()).completed === COUNT + ids.length - ahead.length);
+    await assertIdle(store);
+    await store.ok('worker-stop');
+    assert.deepEqual(runs(store), [...jobs().map(({ id }) => id), ...ids.filter((id) => !ahead.includes(id))].sort());
+    assert.deepEqual(
+      store
+        .queue()
+        .filter(({ state }) => state === 'pending')
+        .map(({ id }) => id)
+        .sort(),
+      ahead.sort(),
+    );
+  });
+
+  for (const offset of ['+1d', '-1d', '+2s']) {
+    storeTest(
+      `that has been set by ${offset} since a process died with the lock: the lock is not stuck`,
+      async (store) => {
+        await fill(store.dataDir);
+        const lock = join(store.dataDir, 'lock/store');
+        fs.linkSync(`${lock}.file`, lock); // as a process has it that died before it signed it
+        const ended = await new Clock(store, offset).queuectl(store, 'enqueue', 'true');
+        assertDone(ended, offset);
+        assert.ok(ended.ms < 5000, `${ended.ms} ms`);
+      },
+    );
+  }
+});
+
+const runs = (store: TestStore) => store.lines('runs').sort();
+
+const WATCHED_MS = 1500;
+const IDLE_SHARE = 0.1;
+const TICKS_A_SECOND = 100;
+
+/** Fails when a worker or supervisor uses the processor though there is nothing to do. */
+async function assertIdle(store: TestStore): Promise<void> {
+  const pids = [...store.records('worker'), ...store.records('supervisor')].map(({ pid }) => pid);
+  const [begin, before] = [performance.now(), pids.map(ticksOf)];
+  await waitFor(() => performance.now() - begin > WATCHED_MS);
+  for (const [at, pid] of pids.entries()) {
+    const used = ticksOf(pid) - (before[at] ?? 0);
+    assert.ok(
+      used < (IDLE_SHARE * TICKS_A_SECOND * WATCHED_MS) / 1000,
+      `${pid} used ${used} ticks in ${WATCHED_MS} ms`,
+    );
+  }
+}
+
+/** The processor time of a process. */
+function ticksOf(pid: number): number {
+  const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return Number(fields[11]) + Number(fields[12]);
+}
