@@ -60,11 +60,11 @@ export function talk(text: string): void {
 
 /** Prints what a command has to say: as text, or with `--json` as one JSON value. */
 export function printResult(asJson: boolean | undefined, text: string, value: unknown): void {
-  print(asJson ? toJson(value) : text);
+  print(asJson ? toJson(value) : visible(text, '\n'));
 }
 
 // C1 control characters, line separators, and the marks that reorder text: JSON.stringify leaves them as they are.
-const UNSAFE_IN_JSON = /[\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g;
+const UNSAFE_IN_JSON = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 /** JSON on one line, in which every character that could drive a terminal is escaped. */
 export function toJson(value: unknown): string {
@@ -80,7 +80,7 @@ export function toJsonLines(records: readonly unknown[]): string {
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this looks for
-const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g;
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 /** A text with its control characters made visible: `^[` for escape, `\x9b` for what has no such name. */
 export function visible(text: string, kept = ''): string {
@@ -89,7 +89,7 @@ export function visible(text: string, kept = ''): string {
     if (kept.includes(character)) return character;
     if (code < 0x20) return `^${String.fromCharCode(code + 0x40)}`;
     if (code === 0x7f) return '^?';
-    return code < 0x100 ? `\\x${code.toString(16)}` : `\\u${code.toString(16)}`;
+    return code < 0x100 ? `\\x${code.toString(16)}` : `\\u${code.toString(16).padStart(4, '0')}`;
   });
 }
 

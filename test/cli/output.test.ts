@@ -5,7 +5,7 @@ import { describeEvent } from '../../cli/helpers/workerEvents.js';
 import type { WorkerEvent } from '../../core/workerManager.js';
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this looks for
-const DRIVES_A_TERMINAL = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/;
+const DRIVES_A_TERMINAL = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
 const everything = String.fromCharCode(...Array.from({ length: 0x2100 }, (_, code) => code));
 
 test('JSON is printed without a character that could drive a terminal, and means the same', () => {
@@ -21,7 +21,7 @@ test('records are printed one per line', () => {
 });
 
 test('control characters are made visible', () => {
-  assert.equal(visible('a\x1b[31mb\r\x7f\x9b\u202eé😀'), String.raw`a^[[31mb^M^?\x9b\u202eé😀`);
+  assert.equal(visible('a\x1b[31mb\r\x7f\x9b\u202e\u061cé😀'), String.raw`a^[[31mb^M^?\x9b\u202e\u061cé😀`);
   assert.equal(visible('a\tb\nc\x00', '\n\t'), 'a\tb\nc^@');
   assert.equal(visible('a\nb'), 'a^Jb');
   assert.doesNotMatch(visible(everything, '\n'), DRIVES_A_TERMINAL);

@@ -1,0 +1,108 @@
+/** Ids and commands that look like something else. (logs.test.ts has where the logs of odd ids are.) */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe } from 'node:test';
+import { waitFor } from '../helpers/waitFor.js';
+import { storeTest, type TestStore } from './support.js';
+
+const IDS = [
+  '../../etc/passwd',
+  '/etc/passwd',
+  '-rf',
+  '--json',
+  '..',
+  '__proto__',
+  'constructor',
+  'Case',
+  'case',
+  `a'b"c\`d$(touch pwned)\\`,
+  '%s%n {"id":"x"}',
+  'line\u2028and\u2029paragraph',
+  'right\u202eto\u2066left\u200f\u061c',
+  '\u{1f468}\u200d\u{1f469}'.repeat(85),
+];
+
+/** Whatever moves the cursor, ends a line, or reorders what stands beside it. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this looks for
+const DRIVES_A_TERMINAL = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
+
+async function drain(store: TestStore): Promise<void> {
+  await store.startWorkers('--concurrency', '4');
+  await waitFor(async () => {
+    const { pending, processing, failed } = await store.counts();
+    return pending + processing + failed === 0;
+  }, 30_000);
+  await store.ok('worker-stop');
+}
+
+/** Every file below the store's root, but for what the store has under `data`. */
+const filesOutside = (store: TestStore) =>
+  readdirSync(store.root, { recursive: true, encoding: 'utf8' }).filter((name) => !name.startsWith('data'));
+
+describe('odd text', { concurrency: 2 }, () => {
+  storeTest('odd ids go through every command, name their job alone, and cannot drive a terminal', async (store) => {
+    let printed = '';
+    const each = async (command: (id: string, at: number) => Promise<string>) => {
+      printed += (await Promise.all(IDS.map(command))).join('\n');
+    };
+    const refused = async (...args: string[]) => {
+      const { code, stdout, stderr } = await store.run(args);
+      assert.deepEqual({ code, stdout }, { code: 1, stdout: '' });
+      assert.match(stderr, /^queuectl: [^\n]*\n$/);
+      return stderr;
+    };
+    const command = 'printf %s "$QUEUECTL_JOB_ID"; [ -e good ]';
+    await each((id, at) =>
+      at % 2 === 0
+        ? store.ok('enqueue', JSON.stringify({ id, command, max_retries: 0 }))
+        : store.ok('enqueue', `--id=${id}`, '--max-retries=0', command),
+    );
+    await each((id) => refused('enqueue', `--id=${id}`, 'true'));
+    await each((id) => refused('logs', '--', id));
+    await drain(store);
+    printed += await store.ok('dlq-list');
+    assert.deepEqual(
+      store
+        .dead()
+        .map(({ id }) => id)
+        .sort(),
+      [...IDS].sort(),
+    );
+    writeFileSync(join(store.root, 'good'), '');
+    await each((id) => store.ok('dlq-retry', '--', id));
+    await each((id) => refused('dlq-retry', '--', id));
+    await drain(store);
+    printed += await store.ok('list');
+    assert.doesNotMatch(printed, DRIVES_A_TERMINAL);
+    assert.deepEqual(
+      JSON.parse(await store.ok('list', '--json', '--state', 'completed'))
+        .map(({ id }: { id: string }) => id)
+        .sort(),
+      [...IDS].sort(),
+    );
+    for (const id of IDS) assert.equal(await store.ok('logs', '--', id), id + id);
+    assert.deepEqual(filesOutside(store), ['good']);
+  });
+
+  storeTest('a command is run to the letter', async (store) => {
+    const payloads = [
+      `'single' "double" \`backquotes\` $(touch pwned) \${HOME} $? !! \\ \\\\ \\n \\0 %s`,
+      'one\n\n\ttwo\r\nthree\r',
+      '-e -n --',
+      '\u0001\u0007\u001b[31m\u007f\u009b é ✓ 😀 \u2028 \u202e',
+      '{"command":"no"}',
+      'long é✓😀"$x`\\ \n'.repeat(50_000),
+    ];
+    const commands = payloads.map((payload, at) => `cat > out.${at} <<'END OF IT'\n${payload}\nEND OF IT\n`);
+    const last = commands.pop();
+    for (const command of commands) await store.ok('enqueue', '--', command);
+    await store.enqueue({ command: last }, { command: '-dash 2>/dev/null; : > dash' });
+    await store.ok('enqueue', '--', '-rf 2>/dev/null; : > flag');
+    await drain(store);
+    for (const [at, payload] of payloads.entries()) {
+      assert.equal(readFileSync(join(store.root, `out.${at}`), 'utf8'), `${payload}\n`, `payload ${at}`);
+    }
+    assert.deepEqual(filesOutside(store).sort(), ['dash', 'flag', ...payloads.map((_, at) => `out.${at}`)].sort());
+  });
+});
