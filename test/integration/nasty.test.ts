@@ -1,0 +1,150 @@
+/** Commands that misbehave: the worker survives them, the job is settled as it should be, and the next job runs. */
+import assert from 'node:assert/strict';
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { join } from 'node:path';
+import { describe } from 'node:test';
+import { waitFor } from '../helpers/waitFor.js';
+import { kill, storeTest, type TestStore } from './support.js';
+
+const isLong = process.env.QUEUECTL_CHAOS === '1';
+const onLinux = process.platform === 'linux' ? undefined : 'it needs /proc';
+
+/** Lets one worker run these jobs to their end, without a retry, and a harmless one after them. */
+async function runAll(store: TestStore, ...jobs: readonly { id: string; command: string; timeout?: number }[]) {
+  await store.ok('config-set', 'kill_grace', '0.2');
+  await store.enqueue(...jobs.map((job) => ({ max_retries: 0, ...job })), { id: 'harmless', command: 'true' });
+  const workers = await store.startWorkers();
+  await waitFor(() => isSettled(store, 'harmless'), 30_000);
+  await waitFor(() => jobs.every(({ id }) => isSettled(store, id)), 30_000);
+  assert.deepEqual(
+    store.records('worker').map(({ pid }) => pid),
+    workers,
+    'the worker has survived',
+  );
+  await store.ok('worker-stop');
+  assert.equal(store.job('harmless').attempts, 1);
+}
+
+const isSettled = (store: TestStore, id: string) =>
+  store.queue().some((job) => job.id === id && job.state === 'completed') || store.dead().some((job) => job.id === id);
+
+/** The errors of the dead jobs, by id. */
+const errors = (store: TestStore) => Object.fromEntries(store.dead().map(({ id, error }) => [id, error]));
+
+const logSize = (store: TestStore, id: string) => statSync(join(store.dataDir, 'logs', `${id}.log`)).size;
+
+/** Ends a process that has left its group, if it is still there. */
+function endStray(store: TestStore, pidFile: string): void {
+  const pid = Number(store.lines(pidFile)[0]);
+  if (store.processes().some((process) => process.pid === pid)) kill(pid);
+}
+
+describe('nasty commands', { concurrency: 3 }, () => {
+  storeTest('each signal that ends a command is told by its name', async (store) => {
+    const harmless = ['SIGCHLD', 'SIGCONT', 'SIGURG', 'SIGWINCH', 'SIGSTOP', 'SIGTSTP', 'SIGTTIN', 'SIGTTOU'];
+    const others = ['SIGIOT', 'SIGPOLL', 'SIGUNUSED', 'SIGINFO']; // second names, and one that Linux lacks
+    const names = Object.keys(constants.signals).filter((name) => !harmless.includes(name) && !others.includes(name));
+    const number = (name: string) => constants.signals[name as NodeJS.Signals]; // Object.keys forgets the type
+    await runAll(
+      store,
+      ...names.map((id) => ({ id, command: `ulimit -c 0; kill -${number(id)} $$; sleep 60`, timeout: 30 })),
+      { id: 'all of its group', command: 'kill -KILL 0' },
+      { id: '255', command: 'exit 255' },
+    );
+    assert.deepEqual(errors(store), {
+      ...Object.fromEntries(names.map((name) => [name, `killed by ${name}`])),
+      'all of its group': 'killed by SIGKILL',
+      '255': 'exit code 255',
+    });
+  });
+
+  storeTest('output that is no text is kept as it is, and harms no JSON', async (store) => {
+    const noise = String.raw`printf 'a\000b\377\376\n\303(\355\240\200\033]0;title\007\342\200\250last\000\377'; exit 3`;
+    await runAll(store, { id: 'noise', command: noise }, { id: 'stderr', command: `{ ${noise}; } >&2` });
+    const bytes = Buffer.from('610062fffe0ac328eda0801b5d303b7469746c6507e280a86c61737400ff', 'hex');
+    for (const id of ['noise', 'stderr']) {
+      assert.deepEqual(readFileSync(join(store.dataDir, 'logs', `${id}.log`)), bytes);
+      assert.equal(JSON.parse(await store.ok('logs', id, '--json')).output, bytes.toString());
+      const { error } = JSON.parse(await store.ok('dlq-list', '--json')).find((job: { id: string }) => job.id === id);
+      assert.match(error, /^exit code 3: \ufffd\(\ufffd+.*last\ufffd$/s);
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this looks for
+      assert.doesNotMatch(error, /[\u0000-\u001f\u007f-\u009f]/);
+    }
+  });
+
+  storeTest('a command that prints without end is cut off, and the disk never holds much of it', async (store) => {
+    const limit = 100_000;
+    await store.ok('config-set', 'log_max_bytes', String(limit));
+    // Slowly enough to be looked at: some 100 MB a second.
+    const megabytes = isLong ? 1000 : 150;
+    const flood = `i=0; while [ $i -lt ${megabytes / 5} ]; do head -c 5000000 /dev/zero; sleep 0.05; i=$((i + 1)); done`;
+    let largest = 0;
+    const look = setInterval(() => {
+      largest = Math.max(largest, store.has('data/logs/flood.log') ? logSize(store, 'flood') : 0);
+    }, 5);
+    await runAll(
+      store,
+      { id: 'flood', command: `${flood}; echo; echo end >&2; exit 1` },
+      { id: 'stderr', command: `head -c 30000000 /dev/zero >&2; exit 1` },
+    );
+    clearInterval(look);
+    const mark = '\n[queuectl: the output is cut here, after 100000 bytes]\n';
+    for (const id of ['flood', 'stderr']) assert.equal(logSize(store, id), limit + mark.length);
+    assert.ok((await store.ok('logs', 'flood')).endsWith(mark));
+    assert.equal(errors(store).flood, 'exit code 1: end');
+    assert.ok(largest > limit && largest < 0.8 * megabytes * 1e6, `${largest} bytes were on disk`);
+  });
+
+  storeTest('a command that ignores SIGTERM is killed by worker-stop --now, and its job given back', async (store) => {
+    await store.ok('config-set', 'kill_grace', '0.3');
+    const deaf = 'trap "" TERM HUP INT QUIT PIPE; : > begun; while :; do sleep 60; done';
+    await store.enqueue({ id: 'deaf', command: deaf });
+    await store.startWorkers();
+    await waitFor(() => store.has('begun'));
+    assert.equal(await store.ok('worker-stop', '--now', '--json'), '{"stopped":1}\n');
+    const { state, attempts } = store.job('deaf');
+    assert.deepEqual({ state, attempts }, { state: 'pending', attempts: 0 });
+  });
+
+  storeTest(
+    'a command that leaves its process group keeps neither its job nor its worker',
+    async (store) => {
+      const away = (name: string) => `sh -c 'echo $$ > ${name}; exec sleep 300'`;
+      const daemon = `(setsid ${away('daemon')} </dev/null >/dev/null 2>&1 &)`; // forks twice, and leads a session
+      const joins = `perl -e 'setpgrp 0, getpgrp getppid or die "refused"; exec "sleep", 300'`;
+      await runAll(
+        store,
+        { id: 'daemon', command: `${daemon}; until [ -s daemon ]; do sleep 0.02; done` },
+        { id: 'waits', command: `setsid -w ${away('session')}`, timeout: 0.5 },
+        { id: 'fails', command: `setsid ${away('failed')} & until [ -s failed ]; do sleep 0.02; done; exit 4` },
+        { id: 'joins', command: `echo $$ > joined; exec ${joins}`, timeout: 0.5 },
+      );
+      for (const pidFile of ['daemon', 'session', 'failed', 'joined']) endStray(store, pidFile);
+      assert.deepEqual(errors(store), {
+        waits: 'timed out after 0.5 s',
+        fails: 'exit code 4',
+        joins: 'timed out after 0.5 s',
+      });
+    },
+    onLinux,
+  );
+
+  storeTest('a command that kills all it can find of queuectl is buried, and the next one runs', async (store) => {
+    // First who could do something about it.
+    const pids = `for role in supervisor worker; do grep -h '"'$role'"' data/workers/*.json; done | grep -o '^{"pid":[0-9]*'`;
+    const killer = `until [ -e go ]; do sleep 0.02; done; echo x >> ran; kill -9 $(${pids} | cut -d: -f2) $PPID; sleep 60`;
+    await store.ok('config-set', 'backoff_max', '0');
+    await store.enqueue({ id: 'killer', command: killer, max_retries: 1 });
+    for (const time of [1, 2]) {
+      await store.startWorkers();
+      writeFileSync(join(store.root, 'go'), '');
+      await waitFor(() => store.lines('ran').length === time);
+      await waitFor(async () => (await store.counts()).activeWorkers === 0);
+      rmSync(join(store.root, 'go'));
+      assert.equal(store.lines('ran').length, time);
+    }
+    assert.deepEqual(errors(store), { killer: 'its worker died' });
+    await runAll(store);
+  });
+});
