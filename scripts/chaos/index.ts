@@ -40,7 +40,7 @@ async function rage(seed: number, kills: number): Promise<void> {
   const began = performance.now();
   const store = new TestStore();
   try {
-    const storm = new Storm(store, { seed, kills });
+    const storm = new Storm(store, { seed, kills, seconds: 600 });
     await storm.rage();
     await store.assertNothingLeft();
     say(`  ${Math.round((performance.now() - began) / 1000)} s, ${JSON.stringify(storm.toll)}`);

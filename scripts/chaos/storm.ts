@@ -21,8 +21,10 @@ import { Random } from './random.js';
 
 export interface Plan {
   readonly seed: number;
-  /** How often it kills. */
+  /** How often it kills … */
   readonly kills: number;
+  /** … unless it has taken so long; seconds. */
+  readonly seconds: number;
 }
 
 const KINDS = {
@@ -224,8 +226,9 @@ export class Storm {
   }
 
   private async killAll(): Promise<void> {
+    const end = performance.now() + this.plan.seconds * 1000;
     try {
-      for (let time = 0; time < this.plan.kills && !this.isOver; time++) {
+      for (let time = 0; time < this.plan.kills && performance.now() < end && !this.isOver; time++) {
         for (const victim of this.victims()) {
           kill(victim.pid);
           this.toll[kindOf(victim)] += 1;
