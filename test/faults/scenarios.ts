@@ -54,10 +54,13 @@ export async function fill(dir: string): Promise<void> {
   fs.utimesSync(join(dir, 'lock/store.file'), NOBODY, NOBODY); // who had the lock last has ended, as a command has
 }
 
-async function fillWithWorker(dir: string): Promise<void> {
+export async function fillWithWorker(dir: string): Promise<void> {
   await fill(dir);
   await register(dir, currentIdentity());
 }
+
+/** The worker on record has ended, as it were. */
+export const removeWorker = (dir: string) => fs.rmSync(join(dir, 'workers'), { recursive: true });
 
 async function fillWithDeadWorker(dir: string): Promise<void> {
   await fill(dir);
@@ -194,7 +197,7 @@ export async function checkRemains(dir: string, possible: readonly unknown[], wh
   assertWhole(dir, when);
 
   if (fs.existsSync(join(dir, 'workers', `${WORKER_ID}.json`))) {
-    fs.rmSync(join(dir, 'workers'), { recursive: true });
+    removeWorker(dir);
     assertDone(await run(queuectl('config-set', 'kill_grace', '5'), { dataDir: dir }), `${when}: the last command`);
   }
   const expected = await timelessContents(dir);

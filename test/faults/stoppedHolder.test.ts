@@ -9,7 +9,7 @@ import { PROGRAM } from '../helpers/runCli.js';
 import { waitFor } from '../helpers/waitFor.js';
 import { storeTest, type TestStore } from '../integration/support.js';
 import { assertDone, environment, queuectl, run } from './run.js';
-import { fill } from './scenarios.js';
+import { fill, fillWithWorker, removeWorker } from './scenarios.js';
 import { straceMissing } from './strace.js';
 
 /** The lock is taken from a process that lives after 10 seconds; after 3 if it has not even signed it. */
@@ -30,13 +30,21 @@ const JOURNAL = 'journal.ndjson';
 const COMMAND_STOPS: readonly Stop[] = [
   { title: 'has made the lock', call: 'link', nth: 1, file: LOCK },
   { title: 'has signed the lock', call: 'utimensat', nth: 1, file: LOCK },
+  { title: 'has read the store', call: 'statx', nth: 1, file: 'dlq.json' },
   { title: 'has sealed the journal', call: 'write', nth: 1, file: JOURNAL },
   { title: 'has replaced queue.json', call: 'rename', nth: 3 },
   { title: 'has replaced the journal', call: 'rename', nth: 4 },
 ];
+/** Where a command stops that adds a line to the journal, and leaves the fold to a worker. */
+const LINE_STOPS: readonly Stop[] = [
+  { title: 'has read the store', call: 'statx', nth: 1, file: 'dlq.json' },
+  { title: 'has added its line', call: 'write', nth: 1, file: JOURNAL },
+];
 const WORKER_STOPS: readonly Stop[] = [
   { title: 'has made the lock', call: 'link', nth: 3, file: LOCK },
   { title: 'has signed the lock', call: 'utimensat', nth: 3, file: LOCK },
+  { title: 'looks at the store', call: 'statx', nth: 4, file: 'dlq.json' },
+  { title: 'looks at the store once more', call: 'statx', nth: 5, file: 'dlq.json' },
   { title: 'has claimed a job', call: 'write', nth: 1, file: JOURNAL },
   { title: 'has settled a job and claimed another', call: 'write', nth: 3, file: JOURNAL },
 ];
@@ -86,23 +94,20 @@ describe('a holder of the lock that is stopped', { concurrency: 16, skip: strace
   for (const stop of COMMAND_STOPS) {
     storeTest(`a command that ${stop.title}: another takes over, and both jobs are there`, async (store) => {
       await fill(store.dataDir);
-      const sleeper = await startSleeper(store, queuectl('enqueue', '--id', 'slow', 'true'), stop);
-      const other = await run(queuectl('enqueue', '--id', 'other', 'true'), store);
-      assertDone(other, 'the other command');
-      assert.ok(other.ms > TAKEOVER_MS[0] && other.ms < TAKEOVER_MS[1], `after ${other.ms} ms`);
-      sleeper.wake();
-      assert.deepEqual(await sleeper.ended, { code: 0, stderr: '' });
-      assert.deepEqual(
-        store
-          .queue()
-          .map(({ id }) => id)
-          .sort(),
-        ['other', 'p', 'q', 'r', 'slow'],
-      );
-      assert.deepEqual(
-        store.dead().map(({ id }) => id),
-        ['dead'],
-      );
+      await enqueueTwo(store, stop);
+      assert.deepEqual(idsOf(store.queue()), ['other', 'p', 'q', 'r', 'slow']);
+      assert.deepEqual(idsOf(store.dead()), ['dead']);
+    });
+  }
+
+  for (const stop of LINE_STOPS) {
+    storeTest(`a command that ${stop.title} while a worker lives: both jobs are there`, async (store) => {
+      await fillWithWorker(store.dataDir);
+      await enqueueTwo(store, stop);
+      removeWorker(store.dataDir);
+      await store.ok('status');
+      assert.deepEqual(idsOf(store.queue()), ['other', 'p', 'q', 'r', 'slow']);
+      assert.deepEqual(idsOf(store.dead()), ['dead']);
     });
   }
 
@@ -126,3 +131,15 @@ describe('a holder of the lock that is stopped', { concurrency: 16, skip: strace
     });
   }
 });
+
+/** One command stops, another enqueues meanwhile, and then the first goes on. */
+async function enqueueTwo(store: TestStore, stop: Stop): Promise<void> {
+  const sleeper = await startSleeper(store, queuectl('enqueue', '--id', 'slow', 'true'), stop);
+  const other = await run(queuectl('enqueue', '--id', 'other', 'true'), store);
+  assertDone(other, 'the other command');
+  assert.ok(other.ms > TAKEOVER_MS[0] && other.ms < TAKEOVER_MS[1], `after ${other.ms} ms`);
+  sleeper.wake();
+  assert.deepEqual(await sleeper.ended, { code: 0, stderr: '' });
+}
+
+const idsOf = (jobs: readonly { readonly id: string }[]) => jobs.map(({ id }) => id).sort();
