@@ -37,7 +37,7 @@ export async function withTmpfs(
   work: (mounted: Mounted) => Promise<void>,
 ): Promise<void> {
   mkdirSync(dir, { recursive: true });
-  execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', dir]);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `mode=700,${options}`, 'tmpfs', dir]);
   try {
     await work({ dir, remount: (changed) => execFileSync('mount', ['-o', `remount,${changed}`, dir]) });
   } finally {

@@ -153,7 +153,10 @@ function placeOf(dir: string, call: Call): string {
   const [path = ''] = isAnswer(call)
     ? ['answer']
     : (/["<](.*?)["> ]/.exec(call.text.slice(call.text.indexOf(dir) - 1)) ?? []);
-  return `${call.name} ${path.replace(dir, '').replace(/\d+/g, 'N')}`;
+  return `${call.name} ${path
+    .replace(dir, '')
+    .replace(/\d+-[\da-f]+\.tmp/, 'N.tmp')
+    .replace(/\d+/g, 'N')}`;
 }
 
 const struckCall = ({ signal, calls }: Traced) =>
