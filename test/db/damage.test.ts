@@ -1,11 +1,13 @@
 /** What is damaged stops the command with the file's name and the place, and is not touched; what a hand edited is taken. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { examine, type Finding } from '../../core/doctor.js';
 import { FileStore } from '../../db/file/fileStore.js';
 import { deadJob, pendingJob, processingJob, T0 } from '../helpers/jobFactory.js';
+import { PROGRAM } from '../helpers/runCli.js';
 import { tempStore } from '../helpers/tempStore.js';
 import { foldingStore } from './foldingStore.js';
 import { onFsCall } from './fsCalls.js';
@@ -316,13 +318,40 @@ describe('the doctor keeps', () => {
     assert.deepEqual(filesOf(dir), before);
   });
 
-  test('its hands off a store that workers use, but mends it under the lock: open handles go on', async () => {
+  test('what a process commits that was stopped meanwhile, and lost the lock', async () => {
+    const dir = await newStore();
+    const sleeper = new FileStore(dir);
+    await sleeper.jobs.listJobs();
+    const end = onFsCall(({ name, args }) => {
+      if (name !== 'writeSync' || !String(args[1]).includes('"put"')) return undefined;
+      end(); // it sleeps now, about to append its commit
+      edit(dir, 'queue.json', (text) => text.slice(0, -30));
+      fs.rmSync(join(dir, 'lock/store'));
+      execFileSync(process.execPath, [PROGRAM, 'doctor', '--fix', '--data-dir', dir]);
+      return undefined;
+    });
+    await sleeper.jobs.createJob(pendingJob({ id: 'acknowledged', created_at: T0 + 1 }));
+    await sleeper.close();
+    const { jobs } = await contentsOf(new FileStore(dir));
+    assert.deepEqual(
+      jobs.map(({ id }) => id),
+      ['a', 'acknowledged'],
+    );
+  });
+
+  test('a store in use as it is in use: open handles go on', async () => {
     const dir = await newStore();
     const open = new FileStore(dir);
     await open.jobs.createJob(pendingJob({ id: 'c', created_at: T0 + 1 }));
+    const reader = new FileStore(dir);
+    await reader.jobs.listJobs();
     edit(dir, 'queue.json', (text) => text.slice(0, -30));
     await assert.rejects(open.jobs.createJob(pendingJob({ id: 'd' })), { code: 'DAMAGED' });
     assert.deepEqual((await ids(dir)).jobs, ['a', 'c']);
+    assert.deepEqual(
+      (await reader.jobs.listJobs()).map(({ id }) => id),
+      ['a', 'c'],
+    );
     await open.jobs.createJob(pendingJob({ id: 'd', created_at: T0 + 2 }));
     assert.deepEqual(
       (await open.jobs.listJobs()).map(({ id }) => id),
