@@ -7,7 +7,7 @@ import { DEFAULT_CONFIG } from '../../db/schema.js';
 import { pendingJob, T0 } from '../helpers/jobFactory.js';
 import { tempStore } from '../helpers/tempStore.js';
 import { skipFsync } from './fsCalls.js';
-import { type Contents, contentsOf, type Step } from './steps.js';
+import { type Contents, contentsOf, perform, type Step } from './steps.js';
 import { buildStoreProgram, isDone, StoreProcess } from './storeProcess.js';
 import type { Report } from './storeProgram.js';
 
@@ -76,7 +76,51 @@ describe('a process killed at any moment', () => {
   }
 });
 
+test('a repair that is killed at any moment can be done again, and keeps the same', async () => {
+  const program = await buildStoreProgram(tempStore());
+  const root = tempStore();
+  const restore = skipFsync();
+  let deaths = 0;
+  try {
+    for (; ; deaths++) {
+      const dir = join(root, String(deaths));
+      await damage(dir);
+      const damaged = fs.readFileSync(join(dir, 'queue.json'), 'utf8');
+      const halt = { how: 'kill', at: deaths } as const;
+      const reports = await runUntilDeath({ program, folds: 'at close', dir, halt, steps: [{ verb: 'repair' }] });
+      const later = letLockGrowStale();
+      const store = new FileStore(dir, { clock: () => T0 + 1 });
+      await perform(store, { verb: 'repair' });
+      later.mock.restore();
+      const ids = (await store.jobs.listJobs()).map(({ id }) => id);
+      assert.deepEqual(ids, ['a', 'c', 'd'], `killed at ${deaths}`);
+      await store.close();
+      const kept = fs.readdirSync(join(dir, 'replaced')).map((moment) => join(dir, 'replaced', moment, 'queue.json'));
+      assert.ok(
+        kept.some((file) => fs.existsSync(file) && fs.readFileSync(file, 'utf8') === damaged),
+        `killed at ${deaths}: what was replaced is gone`,
+      );
+      fs.rmSync(dir, { recursive: true });
+      if (reports.some(isDone)) break;
+    }
+  } finally {
+    restore();
+  }
+  assert.ok(deaths > 10, `only ${deaths} deaths`);
+});
+
+/** A store with commits in its journal and a line of queue.json that is damaged. */
+async function damage(dir: string): Promise<void> {
+  const store = new FileStore(dir, { clock: () => T0 });
+  for (const id of ['a', 'b', 'c']) await store.jobs.createJob(pendingJob({ id }));
+  await store.close();
+  await new FileStore(dir, { clock: () => T0 }).jobs.createJob(pendingJob({ id: 'd', created_at: T0 + 1 }));
+  const queue = join(dir, 'queue.json');
+  fs.writeFileSync(queue, fs.readFileSync(queue, 'utf8').replace('"id":"b"', '"id":b"'));
+}
+
 interface Run {
+  readonly steps?: readonly Step[];
   readonly program: string;
   readonly folds: 'at close' | 'at once';
   readonly dir: string;
@@ -87,13 +131,19 @@ interface Run {
 async function runUntilDeath({ program, ...order }: Run): Promise<Report[]> {
   const child = new StoreProcess(program);
   try {
-    child.order({ ...order, now: T0, steps: STEPS });
+    child.order({ steps: STEPS, ...order, now: T0 });
     const reports = await child.until(isDone);
     assert.ok(!reports.some((report) => 'failed' in report), JSON.stringify(reports));
     return reports;
   } finally {
     await child.end();
   }
+}
+
+/** From here on the lock that a dead process left is stale. */
+function letLockGrowStale() {
+  const now = Date.now.bind(Date);
+  return mock.method(Date, 'now', () => now() + 4000);
 }
 
 /** @param possible what the store may hold: without the step in which the process died, or with it */
@@ -107,8 +157,7 @@ async function checkRemains(dir: string, when: string, possible: readonly unknow
     possible.some((contents) => JSON.stringify(contents) === JSON.stringify(found)),
     `${when}: ${JSON.stringify(found, null, 1)}\nis neither of ${JSON.stringify(possible, null, 1)}`,
   );
-  const now = Date.now.bind(Date);
-  const later = mock.method(Date, 'now', () => now() + 4000); // so that the lock it left is stale
+  const later = letLockGrowStale();
 
   const store = new FileStore(dir);
   const job = pendingJob({ id: 'next', created_at: T0 + 1000 });

@@ -27,6 +27,7 @@ export type Step =
   | { readonly verb: 'configure'; readonly key: ConfigKey; readonly value: number }
   | { readonly verb: 'list' }
   | { readonly verb: 'idle' }
+  | { readonly verb: 'repair' }
   | { readonly verb: 'close' };
 
 /** @returns what the store's verb returned */
@@ -46,9 +47,22 @@ export async function perform(store: FileStore, step: Step): Promise<unknown> {
       return store.idle();
     case 'close':
       return store.close();
+    case 'repair':
+      return repair(store);
     default:
       return performVerb(store, step);
   }
+}
+
+/** @returns the names of what was wrong */
+async function repair(store: FileStore): Promise<string[]> {
+  const repaired: string[] = [];
+  for await (const check of store.checkFiles()) {
+    if (check.state === 'ok') continue;
+    repaired.push(check.name);
+    await check.repair?.();
+  }
+  return repaired;
 }
 
 export async function performVerb({ jobs, dlq }: Repositories, step: Verb): Promise<unknown> {
