@@ -39,37 +39,48 @@ const FIX = '`queuectl doctor --fix`';
 /** The checks in their order; each sees what the repairs before it have done. */
 export async function* checkFiles(checkup: Checkup): AsyncGenerator<Check> {
   const { paths } = checkup;
-  const isThere = fs.statSync(paths.dir, { throwIfNoEntry: false }) !== undefined;
-  yield checkDirectory(paths.dir, isThere);
-  if (!isThere) return;
-  yield checkFileSystem(paths);
-  yield checkPermissions(paths);
-  yield checkConfig(checkup);
+  if (!fs.existsSync(paths.dir)) {
+    yield ok('data directory', `${paths.dir} is not there yet; the first job makes it`);
+    return;
+  }
+  const directory = await looked('data directory', () => checkDirectory(paths.dir));
+  yield directory;
+  if (directory.state === 'wrong') return;
+  yield await looked('file system', () => checkFileSystem(paths));
+  yield await looked('permissions', () => checkPermissions(paths));
+  yield await looked('config.json', () => checkConfig(checkup));
   let areWhole = true;
   for (const check of checkRecords(checkup)) {
     areWhole &&= check.state === 'ok';
     yield check;
   }
-  yield await checkLock(checkup);
-  yield checkTempFiles(checkup);
-  yield await checkWorkerRecords(checkup);
+  yield await looked('lock', () => checkLock(checkup));
+  yield await looked('temporary files', () => checkTempFiles(checkup));
+  yield await looked('worker records', () => checkWorkerRecords(checkup));
   // After a repair what it has left out may still be wanted, and so may the logs.
-  if (areWhole) yield await checkLogs(checkup);
+  if (areWhole) yield await looked('logs', () => checkLogs(checkup));
   else yield ok('logs', 'not looked at, as long as it is not sure which jobs there are');
 }
 
-function checkDirectory(dir: string, isThere: boolean): Check {
-  const name = 'data directory';
-  if (!isThere) return ok(name, `${dir} is not there yet; the first job makes it`);
+/** What cannot be looked at is wrong. */
+async function looked(name: string, check: () => Check | Promise<Check>): Promise<Check> {
   try {
-    fs.readdirSync(dir);
-    fs.accessSync(dir, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK);
-    return ok(name, dir);
+    return await check();
   } catch (error) {
-    const reason = storageError(error, `use ${dir}`);
-    if (!(reason instanceof QueuectlError)) throw reason;
-    return { name, state: 'wrong', fact: reason.fact, remedy: reason.remedy };
+    return unusable(name, error);
   }
+}
+
+function unusable(name: string, error: unknown): Check {
+  const reason = storageError(error, `use the ${name}`);
+  if (!(reason instanceof QueuectlError)) throw reason;
+  return { name, state: 'wrong', fact: reason.fact, remedy: reason.remedy };
+}
+
+function checkDirectory(dir: string): Check {
+  fs.readdirSync(dir);
+  fs.accessSync(dir, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK);
+  return ok('data directory', dir);
 }
 
 function checkFileSystem({ dir, queue, dlq, journal }: StorePaths): Check {
@@ -201,8 +212,8 @@ function* checkRecords(checkup: Checkup): Generator<Check> {
   try {
     salvaged = salvage(paths);
   } catch (error) {
-    if (!(error instanceof QueuectlError)) throw error;
-    yield { name: 'queue.json', state: 'wrong', fact: error.fact, remedy: error.remedy };
+    const [name] = files.find(([, key]) => damage.includes(paths[key])) ?? ['queue.json'];
+    yield unusable(name, error);
     return;
   }
   const { faults, journal, state } = salvaged;

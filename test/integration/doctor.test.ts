@@ -196,6 +196,34 @@ describe('doctor', { concurrency: 2 }, () => {
     assert.equal(remedy, 'Put that right by hand.');
   });
 
+  storeTest('tells of what it cannot use, and goes on with the rest', async (store) => {
+    await store.ok('enqueue', '--id', 'a', 'true');
+    const path = (name: string) => join(store.dataDir, name);
+    for (const name of ['config.json', 'queue.json', 'lock']) fs.renameSync(path(name), path(`${name}.away`));
+    for (const name of ['config.json', 'queue.json']) fs.mkdirSync(path(name), { mode: 0o700 });
+    fs.writeFileSync(path('lock'), '', { mode: 0o600 });
+    const { checks } = await report(store, '--fix');
+    assert.deepEqual(
+      checks.filter(({ state }) => state === 'wrong').map(({ check, fact }) => `${check}: ${fact}`),
+      [
+        `permissions: ${path('queue.json')} is no file (and 2 more)`,
+        `config.json: cannot read ${path('config.json')}: is a directory`,
+        `queue.json: cannot read ${path('queue.json')}: is a directory`,
+        'lock: cannot use the lock: not a directory',
+      ],
+    );
+    for (const name of ['config.json', 'queue.json', 'lock']) {
+      fs.rmSync(path(name), { recursive: true });
+      fs.renameSync(path(`${name}.away`), path(name));
+    }
+    assert.equal((await report(store)).ok, true);
+    fs.renameSync(store.dataDir, `${store.dataDir}.away`);
+    fs.writeFileSync(store.dataDir, '');
+    assert.deepEqual(findings(await report(store)), ['data directory: wrong']);
+    fs.rmSync(store.dataDir);
+    fs.renameSync(`${store.dataDir}.away`, store.dataDir);
+  });
+
   storeTest('tells of a setting that has no effect, and of a clock that was set back', async (store) => {
     await store.ok('config-set', 'max_retries', '1');
     fs.writeFileSync(join(store.dataDir, 'config.json'), '{"max_retrys":1}');
