@@ -95,9 +95,11 @@ async function checkWorkers(store: Store, queue: QueueManager, jobs: readonly Jo
   const records = await store.workers.listRecords();
   const unreadable = await store.workers.listUnreadable();
   const dead = records.filter((record) => !isAlive(record));
-  const present = new Set([...records.filter(isAlive), ...unreadable].map(({ id }) => id));
+  const mayLive = unreadable.filter((record) => record.mayLive);
+  const present = new Set([...records.filter(isAlive), ...mayLive].map(({ id }) => id));
+  const unrecorded = await store.workers.listUnrecorded();
   const lost = jobs.filter((job) => job.state === 'processing' && !present.has(job.worker_id));
-  if (dead.length === 0 && lost.length === 0) {
+  if (dead.length + lost.length + unrecorded.length === 0) {
     return { name, state: 'ok', fact: `${records.filter(({ role }) => role === 'worker').length} work on the queue` };
   }
   const whose = dead.map(({ role, pid }) => `${role} ${pid}`).join(', ') || 'nobody that is known';

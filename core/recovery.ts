@@ -15,13 +15,21 @@ const GRACE_MS = 1000;
  * @returns the jobs taken back
  */
 export async function recoverLost(store: Store, queue: QueueManager): Promise<ProcessingJob[]> {
+  const { workers, jobs } = store;
   // Jobs before records: a worker is on record before it claims, so no job listed here has a worker that is yet to come.
-  const processing = await store.jobs.listJobs('processing');
-  const records = await store.workers.listRecords();
-  const unsure = (await store.workers.listUnreadable()).filter(({ mayLive }) => mayLive);
+  const processing = await jobs.listJobs('processing');
+  const records = await workers.listRecords();
+  const unreadable = await workers.listUnreadable();
+  const unrecorded = await workers.listUnrecorded();
   const dead = records.filter((record) => !isAlive(record));
-  for (const record of dead) await endCommands(store, record);
-  const living = new Set([...records.filter((record) => !dead.includes(record)), ...unsure].map(({ id }) => id));
+  for (const record of dead) if (mayHaveLeftCommands(record)) await endCommands(store, record.id);
+  const deadUnreadable = unreadable.filter(({ mayLive }) => !mayLive).map(({ id }) => id);
+  for (const id of [...deadUnreadable, ...unrecorded]) await endCommands(store, id);
+  const present = [
+    ...records.filter((record) => !dead.includes(record)),
+    ...unreadable.filter(({ mayLive }) => mayLive),
+  ];
+  const living = new Set(present.map(({ id }) => id));
   const lost = processing.filter(
     (job): job is ProcessingJob => job.state === 'processing' && !living.has(job.worker_id),
   );
@@ -29,14 +37,16 @@ export async function recoverLost(store: Store, queue: QueueManager): Promise<Pr
   for (const job of lost) {
     if ((await queue.handleRetry(job, { kind: 'worker died' })) !== 'refused') recovered.push(job);
   }
-  for (const record of dead) await store.workers.unregister(record.id);
+  for (const id of [...dead.map((record) => record.id), ...unrecorded]) await workers.unregister(id);
   return recovered;
 }
 
-async function endCommands(store: Store, worker: WorkerRecord): Promise<void> {
-  // The machine was restarted, or the container, and nothing is left.
-  if (worker.boot_id !== currentIdentity().boot_id || isElsewhere(worker)) return;
-  for (const group of await store.workers.listGroups(worker.id)) {
+/** Not if the machine was restarted meanwhile, or its container. */
+const mayHaveLeftCommands = (worker: WorkerRecord) =>
+  worker.boot_id === currentIdentity().boot_id && !isElsewhere(worker);
+
+async function endCommands({ workers }: Store, workerId: string): Promise<void> {
+  for (const group of await workers.listGroups(workerId)) {
     const startTime = startTimeOf(group.pgid);
     if (startTime === undefined || isLeader(group, startTime)) await endGroup(group.pgid, GRACE_MS);
   }

@@ -113,7 +113,7 @@ export interface WorkerRecord {
   readonly pid_namespace?: string;
   /** The supervisor that forked this worker; null for a supervisor. */
   readonly supervisor_id: string | null;
-  /** When it was heard of last; told of those elsewhere, and not in the file. */
+  /** When it was heard of last, in monotonic milliseconds; told of those elsewhere, and not in the file. */
   readonly heard_of_at?: number;
 }
 

@@ -72,7 +72,7 @@ export interface ConfigRepo {
 export interface UnreadableRecord {
   readonly id: string;
   readonly path: string;
-  /** Whether there is a process with the pid that its name tells, so that it may be a living one's. */
+  /** Whether a process runs with the pid that its name tells, so that it may be a living one's. */
   readonly mayLive: boolean;
   readonly fault: QueuectlError;
 }
@@ -90,6 +90,8 @@ export interface WorkerRepo {
   groupNote(workerId: string, slot: number): string;
   /** The groups of the commands that a worker was running when it was heard of last. */
   listGroups(workerId: string): Promise<ProcessGroup[]>;
+  /** The workers of which groups are noted though they are not on record: somebody has removed the record. */
+  listUnrecorded(): Promise<string[]>;
 }
 
 /** The repositories that a transaction joins. */

@@ -27,7 +27,6 @@ const SHARED_FUSE = /^fuse\.(sshfs|rclone|s3fs|gcsfuse|goofys|davfs2?|gvfsd-fuse
 /** What synchronising programs leave in the folder they look after. */
 const MARKS: readonly (readonly [name: string, program: string])[] = [
   ['.stfolder', 'Syncthing'],
-  ['.dropbox', 'Dropbox'],
   ['.dropbox.cache', 'Dropbox'],
   ['.nextcloudsync.log', 'Nextcloud'],
   ['.owncloudsync.log', 'ownCloud'],
@@ -49,10 +48,10 @@ export function findSharing(dir: string): string | undefined {
   return program === undefined ? undefined : `a folder that is synchronised (${program})`;
 }
 
-/** How many bytes this user can still write there. */
+/** How many bytes this user can still write there; infinite where there is no limit, as in some file systems in memory. */
 export function freeBytes(dir: string): number {
-  const { bavail, bsize } = fs.statfsSync(dir);
-  return bavail * bsize;
+  const { bavail, blocks, bsize } = fs.statfsSync(dir);
+  return blocks === 0 ? Number.POSITIVE_INFINITY : bavail * bsize;
 }
 
 function nearestDirectory(dir: string): string {

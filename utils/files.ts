@@ -125,9 +125,13 @@ const { O_APPEND, O_CREAT, O_NOFOLLOW, O_WRONLY } = fs.constants;
 export const openToAppend = (path: string): number =>
   fs.openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600);
 
-/** Does nothing when there is no such file. */
+/** Does nothing when there is no such file. @throws QueuectlError STORAGE */
 export function removeFile(path: string): void {
-  fs.rmSync(path, { force: true });
+  try {
+    fs.rmSync(path, { force: true });
+  } catch (error) {
+    throw storageError(error, `remove ${path}`);
+  }
 }
 
 /** Makes the renames in a directory last through a power cut; write-file-atomic does not. */

@@ -179,12 +179,13 @@ function makeName(path: string): void {
 function statLock(file: string): { readonly mtime: Date } {
   const stat = fs.lstatSync(file);
   if (!stat.isFile()) throw Object.assign(new Error(file), { code: stat.isDirectory() ? 'EISDIR' : 'ELOOP' });
-  const { ctimeMs, mtimeMs } = stat;
-  const now = Date.now();
-  const ageMs = now - ctimeMs;
-  if (ageMs < -STALE_MS) return { mtime: new Date(0) }; // made before the clock was set back, it would not grow stale
-  const isStale = ageMs >= STALE_IF_ALIVE_MS || (ageMs >= STALE_MS && !pidExists(ownerOf(mtimeMs)));
-  return { mtime: new Date(isStale ? 0 : now) };
+  return { mtime: new Date(isStale(stat) ? 0 : Date.now()) };
+}
+
+function isStale({ ctimeMs, mtimeMs }: fs.Stats): boolean {
+  const ageMs = Date.now() - ctimeMs;
+  if (ageMs < -STALE_MS) return true; // made before the clock was set back, it would not grow stale
+  return ageMs >= STALE_IF_ALIVE_MS || (ageMs >= STALE_MS && !pidExists(ownerOf(mtimeMs)));
 }
 
 const ownerOf = (mtimeMs: number) => Math.floor(mtimeMs / 1000);
@@ -203,7 +204,7 @@ export function inspectLock(path: string): LockState | undefined {
   const stat = fs.lstatSync(path, { throwIfNoEntry: false });
   if (stat === undefined) return undefined;
   const pid = ownerOf(stat.mtimeMs);
-  return { pid, isHeld: pidExists(pid) && statLock(path).mtime.getTime() > 0, ctimeMs: stat.ctimeMs };
+  return { pid, isHeld: pidExists(pid) && !isStale(stat), ctimeMs: stat.ctimeMs };
 }
 
 /**

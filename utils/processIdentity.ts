@@ -4,6 +4,7 @@
  * All of it is synchronous. On Linux a look costs some 10 µs (/proc); elsewhere it runs `ps`, some milliseconds.
  */
 import { readFileSync, readlinkSync } from 'node:fs';
+import { monotonicMs } from './clock.js';
 import { errnoCode } from './errors.js';
 
 export interface ProcessIdentity {
@@ -32,17 +33,17 @@ export function currentIdentity(): ProcessIdentity {
   return { pid: process.pid, start_time, boot_id: bootId(), ...(pid_namespace === undefined ? {} : { pid_namespace }) };
 }
 
-/** Who is in another namespace and was not heard of for so long is taken for dead. */
+/** Who is in another namespace and was not heard of for so long, while this machine was awake, is taken for dead. */
 const SILENCE_MS = 60_000;
 
 /**
  * Whether this very process still runs; a zombie does not.
  *
- * @param identity.heard_of_at when it last gave a sign of life, milliseconds since the epoch; all there is to judge by if
- *   it is elsewhere
+ * @param identity.heard_of_at when it last gave a sign of life, in monotonic milliseconds; all there is to judge by if it
+ *   is elsewhere
  */
 export function isAlive(identity: ProcessIdentity & { readonly heard_of_at?: number }): boolean {
-  if (isElsewhere(identity)) return Date.now() - (identity.heard_of_at ?? 0) < SILENCE_MS;
+  if (isElsewhere(identity)) return Math.abs(monotonicMs() - (identity.heard_of_at ?? 0)) < SILENCE_MS;
   if (identity.boot_id !== bootId() || !pidExists(identity.pid)) return false;
   const facts = lookUp(identity.pid);
   // What cannot be looked at (another user's process, on a system that hides those) is taken for what it claims to be.
@@ -95,6 +96,9 @@ export function pidExists(pid: number): boolean {
     return errnoCode(error) === 'EPERM';
   }
 }
+
+/** Whether a process with this pid runs, whichever it is; a zombie does not. */
+export const pidRuns = (pid: number): boolean => pidExists(pid) && lookUp(pid)?.isZombie !== true;
 
 let knownNamespace: string | undefined;
 

@@ -11,12 +11,12 @@ import { writeTemp } from '../../utils/tempFiles.js';
 import { configContent, salvageSettings } from '../repositories/configRepo.js';
 import type { Check, WorkerRepo } from '../store.js';
 import { replaceFile, replaceSnapshot, type Snapshot } from './fold.js';
-import { sealDamaged } from './journal.js';
+import { type NamedFile, sealDamaged } from './journal.js';
 import { logFileName } from './logFileName.js';
 import { replacedFiles, type StorePaths } from './paths.js';
 import { type Salvage, salvage } from './salvage.js';
 import { isTrusted } from './trust.js';
-import { contentOfRecords, View } from './view.js';
+import { contentOfRecords, EMPTY_FILE, View } from './view.js';
 
 export interface Checkup {
   readonly paths: StorePaths;
@@ -39,15 +39,15 @@ const FIX = '`queuectl doctor --fix`';
 /** The checks in their order; each sees what the repairs before it have done. */
 export async function* checkFiles(checkup: Checkup): AsyncGenerator<Check> {
   const { paths } = checkup;
-  if (!fs.existsSync(paths.dir)) {
+  if (fs.lstatSync(paths.dir, { throwIfNoEntry: false }) === undefined) {
     yield ok('data directory', `${paths.dir} is not there yet; the first job makes it`);
     return;
   }
-  const directory = await looked('data directory', () => checkDirectory(paths.dir));
-  yield directory;
-  if (directory.state === 'wrong') return;
+  yield await looked('data directory', () => checkDirectory(paths.dir));
+  if (!isReadable(paths.dir)) return;
   yield await looked('file system', () => checkFileSystem(paths));
-  yield await looked('permissions', () => checkPermissions(paths));
+  yield await looked('ownership', () => checkOwnership(findAccessFaults(paths)));
+  yield await looked('permissions', () => checkPermissions(findAccessFaults(paths)));
   yield await looked('config.json', () => checkConfig(checkup));
   let areWhole = true;
   for (const check of checkRecords(checkup)) {
@@ -77,6 +77,16 @@ function unusable(name: string, error: unknown): Check {
   return { name, state: 'wrong', fact: reason.fact, remedy: reason.remedy };
 }
 
+function isReadable(dir: string): boolean {
+  try {
+    fs.readdirSync(dir);
+    return true;
+  } catch (error) {
+    if (errnoCode(error) === undefined) throw error;
+    return false;
+  }
+}
+
 function checkDirectory(dir: string): Check {
   fs.readdirSync(dir);
   fs.accessSync(dir, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK);
@@ -92,6 +102,7 @@ function checkFileSystem({ dir, queue, dlq, journal }: StorePaths): Check {
   }
   const needed = SPARE_BYTES + [queue, dlq, journal].reduce((sum, path) => sum + (identityOf(path)?.size ?? 0), 0);
   const free = freeBytes(dir);
+  if (free === Number.POSITIVE_INFINITY) return ok(name, 'local, of no fixed size');
   if (free >= needed) return ok(name, `local, ${megabytes(free)} MB free`);
   const fact = `${megabytes(free)} MB are free, and the queue needs ${megabytes(needed)} MB to be written anew`;
   return { name, state: 'wrong', fact, remedy: 'Make room.' };
@@ -99,32 +110,39 @@ function checkFileSystem({ dir, queue, dlq, journal }: StorePaths): Check {
 
 const megabytes = (bytes: number) => Math.round(bytes / 1e5) / 10;
 
-/** A file or directory that others could read, or that is none of ours. */
-interface PermissionFault {
+/** What is wrong with a file or directory of the store, whatever it holds. */
+interface AccessFault {
   readonly path: string;
   readonly fact: string;
-  /** What its mode should be, where that is all that is wrong. */
+  /** What its mode should be, where it is ours and only others can use it, too. */
   readonly mode?: number;
 }
 
-function checkPermissions(paths: StorePaths): Check {
+function checkOwnership(faults: readonly AccessFault[]): Check {
+  const name = 'ownership';
+  const foreign = faults.filter(({ mode }) => mode === undefined);
+  if (foreign.length === 0) return ok(name, 'every file is yours, and no link');
+  return { name, state: 'wrong', fact: describeFaults(foreign), remedy: 'Put that right by hand.' };
+}
+
+function checkPermissions(faults: readonly AccessFault[]): Check {
   const name = 'permissions';
-  const faults = findPermissionFaults(paths);
-  const first = faults.find(({ mode }) => mode === undefined) ?? faults[0];
-  if (first === undefined) return ok(name, 'only you can read the files');
-  const fact = `${first.path} ${first.fact}${faults.length > 1 ? ` (and ${faults.length - 1} more)` : ''}`;
-  if (first.mode === undefined) return { name, state: 'wrong', fact, remedy: 'Put that right by hand.' };
+  const open = faults.flatMap(({ mode, ...fault }) => (mode === undefined ? [] : { mode, ...fault }));
+  if (open.length === 0) return ok(name, 'only you can read the files');
   return {
     name,
     state: 'wrong',
-    fact,
+    fact: describeFaults(open),
     remedy: `${FIX} takes that from them.`,
     repair: async () => {
-      for (const { path, mode } of faults) if (mode !== undefined) chmod(path, mode);
-      return `taken from others: ${faults.length === 1 ? first.path : `${faults.length} files and directories`}`;
+      for (const { path, mode } of open) chmod(path, mode);
+      return 'taken from them';
     },
   };
 }
+
+const describeFaults = ([first, ...more]: readonly AccessFault[]) =>
+  `${first?.path} ${first?.fact}${more.length > 0 ? ` (and ${more.length} more)` : ''}`;
 
 function chmod(path: string, mode: number): void {
   try {
@@ -134,9 +152,8 @@ function chmod(path: string, mode: number): void {
   }
 }
 
-function findPermissionFaults({ dir, lockDir, workers, logs, ...files }: StorePaths): PermissionFault[] {
-  const { queue, dlq, config, journal } = files;
-  const faults: PermissionFault[] = [];
+function findAccessFaults(paths: StorePaths): AccessFault[] {
+  const faults: AccessFault[] = [];
   const look = (path: string, kind: 'file' | 'directory') => {
     // A directory may be a link to where there is room for it; a file may not.
     const stat = (kind === 'file' ? fs.lstatSync : fs.statSync)(path, { throwIfNoEntry: false });
@@ -149,12 +166,13 @@ function findPermissionFaults({ dir, lockDir, workers, logs, ...files }: StorePa
     }
     return stat.isDirectory();
   };
-  if (!isTrusted()) look(dir, 'directory');
-  for (const path of [queue, dlq, config, journal]) look(path, 'file');
-  for (const folder of [lockDir, workers, logs]) {
+  if (!isTrusted()) look(paths.dir, 'directory');
+  for (const path of replacedFiles(paths)) look(path, 'file');
+  for (const folder of [paths.lockDir, paths.workers, paths.logs]) {
     if (!look(folder, 'directory')) continue;
     for (const name of fs.readdirSync(folder)) look(`${folder}/${name}`, 'file');
   }
+  look(paths.replaced, 'directory');
   return faults;
 }
 
@@ -201,10 +219,10 @@ function* checkRecords(checkup: Checkup): Generator<Check> {
   if (damage === undefined) {
     const view = View.open(paths);
     const { state, journal } = view;
-    const { commits = 0, sealed = false } = journal ?? {};
     view.close();
-    yield ok('queue.json', counted(state.listJobs().length, 'job'));
-    yield ok('dlq.json', counted(state.countDead(), 'job'));
+    yield whole(checkup, 'queue', counted(state.listJobs().length, 'job'), journal?.header.queue);
+    yield whole(checkup, 'dlq', counted(state.countDead(), 'job'), journal?.header.dlq);
+    const { commits = 0, sealed = false } = journal ?? {};
     yield ok('journal.ndjson', sealed ? 'a fold is to be finished' : `${counted(commits, 'commit')} not folded yet`);
     return;
   }
@@ -244,6 +262,20 @@ function* checkRecords(checkup: Checkup): Generator<Check> {
   }
 }
 
+/** A snapshot file that can be read, or is not there, which counts as empty. @param named by the journal */
+function whole(checkup: Checkup, key: 'queue' | 'dlq', fact: string, named: NamedFile | null | undefined): Check {
+  const { paths } = checkup;
+  const name = `${key}.json`;
+  if (!named || named.size <= EMPTY_FILE.length || identityOf(paths[key]) !== null) return ok(name, fact);
+  return {
+    name,
+    state: 'wrong',
+    fact: `${paths[key]} is gone, and had ${named.size} bytes when it was written last`,
+    remedy: `Every command takes it for empty. Put it back, or let ${FIX} write an empty one.`,
+    repair: () => repairRecords(checkup),
+  };
+}
+
 const describeState = (state: Salvage['state']) =>
   `${counted(state.listJobs().length, 'job')} and ${counted(state.countDead(), 'dead job')}`;
 
@@ -268,22 +300,22 @@ function repairRecords({ paths, clock, underLock }: Checkup): Promise<string> {
   return underLock(async (held) => {
     const now = clock();
     const kept = keep([paths.queue, paths.dlq, paths.journal], paths, now);
+    held.renew();
     const { state, journal } = salvage(paths);
     held.renew();
     const next: Snapshot = {
       queue: contentOfRecords(state.listJobs()),
       dlq: contentOfRecords(state.listDead()),
-      // A gap behind the seal tells those who follow the old journal to read the snapshot.
-      header: (named) => ({ journal: 1, first: journal.nextSeq + 2, folded_at: now, fold_ms: 0, ...named }),
+      header: (named) => ({ journal: 1, first: journal.nextSeq, folded_at: now, fold_ms: 0, ...named }),
     };
-    replaceSnapshot(paths, held, next, { seal: () => sealDamaged(paths.journal, journal.nextSeq) });
+    replaceSnapshot(paths, held, next, { seal: () => sealDamaged(paths.journal) });
     return `${describeState(state)} are kept; the former files are in ${kept}`;
   });
 }
 
 /** Copies files to a directory of this moment's name. @returns the directory */
-function keep(files: readonly string[], { dir }: StorePaths, now: number): string {
-  const kept = `${dir}/replaced/${new Date(now).toISOString().replaceAll(':', '')}`;
+function keep(files: readonly string[], paths: StorePaths, now: number): string {
+  const kept = momentDirectory(paths, now);
   makeDirectory(kept);
   for (const path of files) {
     const file = readWhole(path);
@@ -293,6 +325,10 @@ function keep(files: readonly string[], { dir }: StorePaths, now: number): strin
   }
   return kept;
 }
+
+/** Where what a repair replaces at this moment is kept. */
+const momentDirectory = ({ replaced }: StorePaths, now: number) =>
+  `${replaced}/${new Date(now).toISOString().replaceAll(':', '')}`;
 
 async function checkLock({ paths, underLock }: Checkup): Promise<Check> {
   const name = 'lock';
@@ -336,33 +372,37 @@ function checkTempFiles({ paths, underLock }: Checkup): Check {
 async function checkWorkerRecords({ paths, workers, clock }: Checkup): Promise<Check> {
   const name = 'worker records';
   const unreadable = await workers.listUnreadable();
-  const first = unreadable.find(({ mayLive }) => mayLive) ?? unreadable[0];
+  const dead = unreadable.filter(({ mayLive }) => !mayLive);
+  const doubtful = unreadable.find(({ mayLive }) => mayLive);
+  const first = doubtful ?? dead[0];
   if (first === undefined) return ok(name, 'all can be read');
   const fact = `${first.fault.fact}${unreadable.length > 1 ? ` (and ${unreadable.length - 1} more)` : ''}`;
-  if (first.mayLive) {
-    const remedy = `End the process that its name begins with if it is a worker's, else delete the file; then ${FIX}.`;
-    return { name, state: 'wrong', fact, remedy };
-  }
+  const byHand = 'End the process that its name begins with if that is a worker; if not, delete the file.';
   return {
     name,
     state: 'wrong',
     fact,
-    remedy: `Its worker is gone; ${FIX} keeps a copy and removes it.`,
-    repair: async () => {
-      const files = unreadable.map(({ path }) => path);
-      const kept = keep(files, paths, clock());
-      for (const { id } of unreadable) await workers.unregister(id);
-      return `removed; a copy is in ${kept}`;
-    },
+    remedy: doubtful === undefined ? `Its worker is gone; ${FIX} keeps a copy and removes it.` : byHand,
+    ...(dead.length === 0 ? {} : { repair }),
   };
+  async function repair(): Promise<string> {
+    const kept = keep(
+      dead.map(({ path }) => path),
+      paths,
+      clock(),
+    );
+    for (const { path } of dead) removeFile(path); // what is noted of its commands is for those who recover its jobs
+    if (doubtful !== undefined) throw new QueuectlError('DAMAGED', doubtful.fault.fact, byHand);
+    return `removed; a copy is in ${kept}`;
+  }
 }
 
-async function checkLogs({ paths, ids }: Checkup): Promise<Check> {
+async function checkLogs({ paths, clock, ids }: Checkup): Promise<Check> {
   const name = 'logs';
   const logs = namesIn(paths.logs); // before the jobs are read: one added meanwhile has its log looked for in vain only
   const wanted = new Set((await ids()).map(logFileName));
   const without = logs.filter((log) => log.endsWith('.log') && !wanted.has(log));
-  const replaced = `${paths.dir}/replaced`;
+  const { replaced } = paths;
   const isKept = namesIn(replaced).some((moment) => fs.existsSync(`${replaced}/${moment}/queue.json`));
   if (without.length === 0) return ok(name, `${logs.length}, each of a job`);
   if (isKept) {
@@ -373,10 +413,12 @@ async function checkLogs({ paths, ids }: Checkup): Promise<Check> {
     name,
     state: 'wrong',
     fact: `${without.length} of ${logs.length} are of no job, as ${paths.logs}/${without[0]}`,
-    remedy: `They do no harm; ${FIX} removes them.`,
+    remedy: `They do no harm; ${FIX} moves them away.`,
     repair: async () => {
-      for (const log of without) removeFile(`${paths.logs}/${log}`);
-      return `removed: ${without.length}`;
+      const away = `${momentDirectory(paths, clock())}/logs`;
+      makeDirectory(away);
+      for (const log of without) fs.renameSync(`${paths.logs}/${log}`, `${away}/${log}`);
+      return `moved to ${away}`;
     },
   };
 }

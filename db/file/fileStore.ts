@@ -30,6 +30,8 @@ import type { QueueState } from './queueState.js';
 import { checkTrust } from './trust.js';
 import { SnapshotGoneError, View } from './view.js';
 
+const idsOf = (state: QueueState) => [...state.listJobs(), ...state.listDead()].map(({ id }) => id);
+
 /** The snapshot lags by at most this, or by so many times what a fold costs, whichever is longer. */
 const LAG_MS = 1000;
 const LAG_FOLDS = 10;
@@ -283,7 +285,7 @@ export class FileStore implements Store {
       clock: this.clock,
       workers: this.workers,
       underLock: (section) => this.underLock(section),
-      ids: async () => [...(await this.jobs.listJobs()), ...(await this.dlq.listDLQ())].map(({ id }) => id),
+      ids: () => this.turns.run(async () => idsOf(this.currentState())),
     });
   }
 

@@ -44,6 +44,9 @@ interface Line {
   readonly dlq?: { readonly put?: DeadJob[]; readonly del?: string[] };
 }
 
+/** The number of a seal that counts whatever the numbers before it are. */
+const REPAIRED = 0;
+
 /** Makes a torn end unreadable for good; no JSON text ends like this. */
 const SPOILER = '~\n';
 const NEWLINE = 0x0a;
@@ -52,6 +55,8 @@ export class Journal {
   /** The number the next commit gets. */
   nextSeq: number;
   sealed = false;
+  /** Sealed by a repair: what continues it may have less than it, so nobody goes on from here. */
+  repaired = false;
   /** Commits in the file, the seal not counted. */
   commits = 0;
   /** Behind the last whole line that was read. */
@@ -140,6 +145,10 @@ export class Journal {
   private readLine(bytes: Buffer, at: number, apply: (change: Change, by: string) => void): void {
     if (this.sealed) return;
     const line = parseLine(bytes);
+    if (line?.seal === true && line.seq === REPAIRED) {
+      this.sealed = true;
+      this.repaired = true;
+    }
     if (line === undefined || line.seq < this.nextSeq) return;
     if (line.seq > this.nextSeq) {
       throw damaged(this.path, gapAt(at, line.seq, this.nextSeq));
@@ -243,6 +252,7 @@ export function salvageJournal(content: Buffer | null): SalvagedJournal {
     const at = from;
     const line = parseLine(content.subarray(from, end));
     from = end + 1;
+    if (line?.seal === true && line.seq === REPAIRED) break;
     if (line === undefined || (isNumbered && line.seq < nextSeq)) continue;
     if (isNumbered && line.seq > nextSeq) faults.push(gapAt(at, line.seq, nextSeq));
     isNumbered = true;
@@ -258,8 +268,10 @@ export function salvageJournal(content: Buffer | null): SalvagedJournal {
 /**
  * Puts a seal behind all that is in a damaged journal, which is about to be replaced: a process that was stopped while it
  * held the lock must not add to it. Does nothing where there is none.
+ *
+ * @throws QueuectlError STORAGE
  */
-export function sealDamaged(path: string, seq: number): void {
+export function sealDamaged(path: string): void {
   let fd: number;
   try {
     fd = fs.openSync(path, fs.constants.O_WRONLY | fs.constants.O_APPEND);
@@ -268,7 +280,8 @@ export function sealDamaged(path: string, seq: number): void {
     throw storageError(error, `open ${path}`);
   }
   try {
-    fs.writeSync(fd, `${SPOILER}${JSON.stringify({ seq, by: randomHex(8), seal: true })}\n`);
+    const line = Buffer.from(`${SPOILER}${JSON.stringify({ seq: REPAIRED, by: randomHex(8), seal: true })}\n`);
+    if (fs.writeSync(fd, line) < line.length) throw noSpace(path);
     fs.fdatasyncSync(fd);
   } catch (error) {
     throw storageError(error, `write ${path}`);

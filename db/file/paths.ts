@@ -10,6 +10,8 @@ export interface StorePaths {
   readonly lock: string;
   readonly workers: string;
   readonly logs: string;
+  /** What repairs have replaced. */
+  readonly replaced: string;
 }
 
 export const storePaths = (dir: string): StorePaths => ({
@@ -22,6 +24,7 @@ export const storePaths = (dir: string): StorePaths => ({
   lock: `${dir}/lock/store`,
   workers: `${dir}/workers`,
   logs: `${dir}/logs`,
+  replaced: `${dir}/replaced`,
 });
 
 /** The files that are only ever replaced whole. */

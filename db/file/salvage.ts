@@ -1,8 +1,8 @@
 /**
  * Saves what can be saved of damaged files: every record that is whole, and every change in the journal that can be read.
  *
- * It errs on the side of keeping. Of two records with one id the one changed last is kept; commits behind a gap in the
- * journal count, as they carry whole records.
+ * It errs on the side of keeping. Of two jobs with one id the one changed last is kept; commits behind a gap in the journal
+ * count, as they carry whole records.
  */
 import { isUtf8 } from 'node:buffer';
 import { readWhole } from '../../utils/files.js';
@@ -10,7 +10,7 @@ import { describeJsonFault } from '../../utils/jsonFault.js';
 import { type DeadJob, findDeadJobFault, findJobFault, type Job } from '../schema.js';
 import { type SalvagedJournal, salvageJournal } from './journal.js';
 import type { StorePaths } from './paths.js';
-import { QueueState } from './queueState.js';
+import { type Change, QueueState } from './queueState.js';
 
 /** What is wrong with each file, in the order of the file; empty for one that is whole. */
 export type Faults = Record<'queue' | 'dlq' | 'journal', string[]>;
@@ -28,7 +28,7 @@ export function salvage(paths: StorePaths): Salvage {
   const dlq = salvageRecords(contentOf(paths.dlq), findDeadJobFault, (entry: DeadJob) => entry.failed_at);
   const journal = salvageJournal(contentOf(paths.journal));
   const state = new QueueState(queue.records, dlq.records);
-  for (const change of journal.changes) state.apply(change);
+  for (const change of journal.changes) state.apply(newerOf(change, state));
   for (const entry of state.listDead()) {
     const job = state.getJob(entry.id);
     if (job === undefined) continue;
@@ -37,6 +37,12 @@ export function salvage(paths: StorePaths): Salvage {
     else state.removeJob(entry.id);
   }
   return { state, faults: { queue: queue.faults, dlq: dlq.faults, journal: [...journal.faults] }, journal };
+}
+
+/** A change without what is older than the records that are there: the journal may be that of another snapshot. */
+function newerOf({ jobs, dead }: Change, state: QueueState): Change {
+  const isOlder = (job: Job | null) => job !== null && job.updated_at < (state.getJob(job.id)?.updated_at ?? 0);
+  return { jobs: new Map([...jobs].filter(([, job]) => !isOlder(job))), dead };
 }
 
 interface Salvaged<T> {
@@ -71,98 +77,116 @@ function salvageRecords<T extends { readonly id: string }>(
 
 /** The elements of the array; or, where it is none, every object in the file. */
 function split(content: Buffer): { pieces: Piece[]; faults: string[] } {
-  const text = content.toString('utf8');
-  if (!isUtf8(content)) return { pieces: objectsIn(text, UNDECODABLE), faults: [] };
-  try {
-    const values: unknown = JSON.parse(text);
-    if (!Array.isArray(values)) return { pieces: [], faults: ['it is not a JSON array'] };
-    return { pieces: values.map((value, index) => ({ place: `element ${index + 1}`, value })), faults: [] };
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    const pieces = objectsIn(text);
+  const value = parseText(content);
+  if (value === undefined) {
+    const pieces = objectsIn(content);
     const isTold = pieces.some((piece) => 'fault' in piece);
-    return { pieces, faults: isTold ? [] : [`it is not JSON ${describeJsonFault(text)}`] };
+    return { pieces, faults: isTold ? [] : [`it is not JSON ${describeJsonFault(content.toString('utf8'))}`] };
   }
+  if (!Array.isArray(value)) return { pieces: [], faults: ['it is not a JSON array'] };
+  return { pieces: value.map((element, index) => ({ place: `element ${index + 1}`, value: element })), faults: [] };
 }
 
-/** What stands for bytes that are not UTF-8. */
-const UNDECODABLE = '\ufffd';
-/** An object begins here; what is before it, between objects, is no loss. */
-const OBJECT_START = /[\s,[\]]*(?:([^\s,[\]{][^\n{]*)|(\{))/y;
-const STRUCTURE = /[^"{}]*(?:"(?:[^"\\\n]|\\.)*"|[{}])/y;
-const NEXT_LINE_WITH_OBJECT = /\n[\s,[]*\{/g;
-
-/** @param forbidden a text that no object is to have */
-function objectsIn(text: string, forbidden?: string): Piece[] {
-  const pieces: Piece[] = [];
-  let offset = 0;
-  let line = 1;
-  let counted = 0;
-  const placeAt = (at: number) => {
-    for (; counted < at; counted++) if (text.charCodeAt(counted) === NEWLINE) line += 1;
-    return `line ${line}`;
-  };
-  for (;;) {
-    OBJECT_START.lastIndex = offset;
-    const [matched, garbage] = OBJECT_START.exec(text) ?? [];
-    if (matched === undefined) return pieces;
-    offset += matched.length;
-    if (garbage !== undefined) {
-      pieces.push({
-        place: placeAt(offset - garbage.length),
-        fault: `unexpected ${JSON.stringify(garbage.slice(0, 30))}`,
-      });
-      continue;
-    }
-    const start = offset - 1;
-    const place = placeAt(start);
-    const end = endOfObject(text, start);
-    const value = end === undefined ? undefined : parseObject(text.slice(start, end), forbidden);
-    if (end !== undefined && value !== undefined) {
-      pieces.push({ place, value });
-      offset = end;
-      continue;
-    }
-    pieces.push({ place, fault: faultOf(text.slice(start, endOfLine(text, start))) });
-    NEXT_LINE_WITH_OBJECT.lastIndex = start;
-    const next = NEXT_LINE_WITH_OBJECT.exec(text);
-    if (next === null) return pieces;
-    offset = next.index + 1;
-  }
-}
-
-const NEWLINE = 0x0a;
-
-function endOfLine(text: string, from: number): number {
-  const end = text.indexOf('\n', from);
-  return end === -1 ? text.length : end;
-}
-
-/** @param line from where an object begins */
-function faultOf(line: string): string {
-  if (line.includes(UNDECODABLE)) return 'it is not UTF-8';
-  return parseObject(line) === undefined ? `it is not JSON ${describeJsonFault(line)}` : 'it is not JSON';
-}
-
-/** Behind the brace that closes the one at `start`; undefined where none does. */
-function endOfObject(text: string, start: number): number | undefined {
-  let depth = 0;
-  STRUCTURE.lastIndex = start;
-  for (let match = STRUCTURE.exec(text); match !== null; match = STRUCTURE.exec(text)) {
-    const last = match[0].at(-1);
-    if (last === '{') depth += 1;
-    if (last === '}') depth -= 1;
-    if (depth === 0) return STRUCTURE.lastIndex;
-  }
-  return undefined;
-}
-
-function parseObject(text: string, forbidden?: string): unknown {
-  if (forbidden !== undefined && text.includes(forbidden)) return undefined;
+/** @returns undefined for what is not JSON; JSON itself knows no such value */
+function parseText(bytes: Buffer): unknown {
+  if (!isUtf8(bytes)) return undefined;
   try {
-    return JSON.parse(text);
+    return JSON.parse(bytes.toString('utf8'));
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;
   }
+}
+
+/** What may stand between objects, then an object's beginning or anything else. */
+const BETWEEN = /[\s,[\]]*(?:([^\s,[\]{][^\n{]*)|(\{))/y;
+const NEXT_LINE_WITH_OBJECT = /\n[\s,[]*\{/g;
+
+function objectsIn(content: Buffer): Piece[] {
+  const text = content.toString('latin1'); // a character a byte, and what JSON is made of is ASCII
+  const pieces: Piece[] = [];
+  let line = 1;
+  let counted = 0;
+  const placeAt = (at: number) => {
+    for (; counted < at; counted++) if (content[counted] === NEWLINE) line += 1;
+    return `line ${line}`;
+  };
+  for (let offset = 0; ; ) {
+    BETWEEN.lastIndex = offset;
+    const [matched, garbage] = BETWEEN.exec(text) ?? [];
+    if (matched === undefined) return pieces;
+    offset += matched.length;
+    if (garbage !== undefined) {
+      const excerpt = JSON.stringify(garbage.slice(0, EXCERPT_CHARACTERS));
+      pieces.push({ place: placeAt(offset - garbage.length), fault: `unexpected ${excerpt}` });
+      continue;
+    }
+    const start = offset - 1;
+    const end = endOfObject(content, start);
+    const value = end === undefined ? undefined : parseText(content.subarray(start, end));
+    if (end !== undefined && value !== undefined) {
+      pieces.push({ place: placeAt(start), value });
+      offset = end;
+      continue;
+    }
+    pieces.push({ place: placeAt(start), fault: faultOf(content.subarray(start, endOfLine(content, start))) });
+    const next = nextObject(text, start);
+    if (next === undefined) return pieces;
+    offset = next;
+  }
+}
+
+const NEWLINE = 0x0a;
+const EXCERPT_CHARACTERS = 30;
+/** A record that is laid out over more lines than this is given up. */
+const RECORD_LINES = 100;
+
+/** Behind the brace that closes the one at `start`; undefined where none does. */
+function endOfObject(content: Buffer, start: number): number | undefined {
+  let depth = 0;
+  let lines = 0;
+  let inString = false;
+  for (let at = start; at < content.length; at++) {
+    switch (content[at]) {
+      case 0x5c: // backslash
+        at += 1;
+        break;
+      case 0x22: // quote
+        inString = !inString;
+        break;
+      case NEWLINE:
+        lines += 1;
+        if (inString || lines > RECORD_LINES) return undefined;
+        break;
+      case 0x7b: // {
+        if (!inString) depth += 1;
+        break;
+      case 0x7d: // }
+        if (!inString) depth -= 1;
+        if (depth === 0) return at + 1;
+    }
+  }
+  return undefined;
+}
+
+/** Where to go on behind an object that is none: at the next line that begins with one, else at the next brace. */
+function nextObject(text: string, start: number): number | undefined {
+  NEXT_LINE_WITH_OBJECT.lastIndex = start;
+  const line = NEXT_LINE_WITH_OBJECT.exec(text);
+  const brace = text.indexOf('{', start + 1);
+  if (line !== null) return line.index + 1;
+  return brace === -1 ? undefined : brace;
+}
+
+function endOfLine(content: Buffer, from: number): number {
+  const end = content.indexOf(NEWLINE, from);
+  return end === -1 ? content.length : end;
+}
+
+/** @param line from where an object begins */
+function faultOf(line: Buffer): string {
+  if (!isUtf8(line)) return 'it is not UTF-8';
+  return parseText(line) === undefined
+    ? `it is not JSON ${describeJsonFault(line.toString('utf8'))}`
+    : 'it is not JSON';
 }

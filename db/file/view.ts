@@ -132,7 +132,7 @@ export class View {
     if (this.isUnread) return false; // opened anew it costs nothing, and need not keep what has changed
     const next = Journal.open(this.paths.journal);
     if (next === null) return false;
-    if (!old.sealed || next.header.first !== old.nextSeq) {
+    if (!old.sealed || old.repaired || next.header.first !== old.nextSeq) {
       next.close();
       return false;
     }

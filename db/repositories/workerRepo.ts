@@ -1,13 +1,15 @@
 /** Who works on the store: one small file a process, and one a slot of a worker with the group that runs in it. */
 import fs from 'node:fs';
+import { monotonicMs } from '../../utils/clock.js';
 import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
 import { damaged, makeDirectory, parseJsonFile, readWhole, removeFile } from '../../utils/files.js';
 import { type ProcessGroup, readGroupNote } from '../../utils/groupNote.js';
-import { isElsewhere, pidExists } from '../../utils/processIdentity.js';
+import { isElsewhere, pidRuns } from '../../utils/processIdentity.js';
 import type { WorkerRecord } from '../schema.js';
 import type { UnreadableRecord, WorkerRepo } from '../store.js';
 
 const RECORD_FILE = /^(.+)\.json$/;
+const GROUP_NOTE = /^(.+)\.\d+$/;
 
 export class FileWorkerRepo implements WorkerRepo {
   constructor(private readonly directory: string) {}
@@ -17,7 +19,9 @@ export class FileWorkerRepo implements WorkerRepo {
     try {
       makeDirectory(this.directory);
       const path = `${this.directory}/${record.id}.json`;
-      fs.renameSync(writeTemp(path, Buffer.from(`${JSON.stringify(record)}\n`)).path, path);
+      const temp = writeTemp(path, Buffer.from(`${JSON.stringify(record)}\n`)).path;
+      touch(temp);
+      fs.renameSync(temp, path);
     } catch (error) {
       throw storageError(error, `write to ${this.directory}`);
     }
@@ -29,9 +33,8 @@ export class FileWorkerRepo implements WorkerRepo {
   }
 
   async heartbeat(id: string): Promise<void> {
-    const now = Date.now() / 1000;
     try {
-      fs.utimesSync(`${this.directory}/${id}.json`, now, now);
+      touch(`${this.directory}/${id}.json`);
     } catch (error) {
       if (errnoCode(error) !== 'ENOENT') throw storageError(error, `write to ${this.directory}`);
     }
@@ -61,7 +64,7 @@ export class FileWorkerRepo implements WorkerRepo {
         records.push(isElsewhere(record) ? { ...record, heard_of_at } : record);
       } catch (error) {
         if (!(error instanceof QueuectlError)) throw error;
-        unreadable.push({ id, path, mayLive: pidExists(Number.parseInt(id, 10)), fault: error });
+        unreadable.push({ id, path, mayLive: pidRuns(Number.parseInt(id, 10)), fault: error });
       }
     }
     return { records, unreadable };
@@ -77,10 +80,15 @@ export class FileWorkerRepo implements WorkerRepo {
       .filter((group) => group !== undefined);
   }
 
+  async listUnrecorded(): Promise<string[]> {
+    const names = this.names(); // a record is there before the first note, and goes after the last
+    const noted = names.flatMap((name) => GROUP_NOTE.exec(name)?.[1] ?? []);
+    return [...new Set(noted)].filter((id) => !names.includes(`${id}.json`));
+  }
+
   private groupNotes(workerId: string): string[] {
-    const isNote = (name: string) => name.startsWith(`${workerId}.`) && /^\d+$/.test(name.slice(workerId.length + 1));
     return this.names()
-      .filter(isNote)
+      .filter((name) => GROUP_NOTE.exec(name)?.[1] === workerId)
       .map((name) => `${this.directory}/${name}`);
   }
 
@@ -92,6 +100,12 @@ export class FileWorkerRepo implements WorkerRepo {
       throw storageError(error, `read ${this.directory}`);
     }
   }
+}
+
+/** The time of the last sign of life is the file's, by a clock that stands still while the machine sleeps. */
+function touch(path: string): void {
+  const seconds = monotonicMs() / 1000;
+  fs.utimesSync(path, seconds, seconds);
 }
 
 function isRecord(value: unknown): value is WorkerRecord {

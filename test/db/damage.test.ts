@@ -235,6 +235,45 @@ describe('the doctor keeps', () => {
     assert.deepEqual(await ids(dir), { jobs: ['b'], dead: ['x', 'y'] }, 'not UTF-8');
   });
 
+  test('what stands behind an object that is damaged on the same line', async () => {
+    const dir = await newStore();
+    edit(dir, 'queue.json', (text) => JSON.stringify(JSON.parse(text)).replace('"id":"a"', '"id":a"'));
+    assert.deepEqual(await ids(dir), { jobs: ['b'], dead: ['x', 'y'] });
+  });
+
+  test('a job whose command has a replacement character, beside one that is not UTF-8', async () => {
+    const dir = tempStore();
+    const store = new FileStore(dir);
+    await store.jobs.createJob(pendingJob({ id: 'good', command: 'echo \ufffd' }));
+    await store.jobs.createJob(pendingJob({ id: 'bad', command: 'echo ?' }));
+    await store.close();
+    const text = fs.readFileSync(join(dir, 'queue.json'), 'utf8');
+    const [before = '', after = ''] = text.split('?');
+    fs.writeFileSync(
+      join(dir, 'queue.json'),
+      Buffer.concat([Buffer.from(before), Buffer.of(0xff), Buffer.from(after)]),
+    );
+    assert.deepEqual(await ids(dir), { jobs: ['good'], dead: [] });
+  });
+
+  test('a long queue of which every line is damaged, in seconds', async () => {
+    const dir = await newStore();
+    const lines = Array.from({ length: 20_000 }, (_, at) =>
+      JSON.stringify(pendingJob({ id: `job-${at}` })).slice(0, -1),
+    );
+    edit(dir, 'queue.json', () => `[\n${lines.join(',\n')}\n]\n`);
+    const began = performance.now();
+    assert.deepEqual(await ids(dir), { jobs: [], dead: ['x', 'y'] });
+    assert.ok(performance.now() - began < 10_000);
+  });
+
+  test("a job that was changed later than in the journal, which is another snapshot's", async () => {
+    const dir = await newStore({ atRest: false });
+    edit(dir, 'queue.json', () => array(pendingJob({ id: 'c', updated_at: T0 + 99, command: 'later' })));
+    assert.deepEqual((await ids(dir)).jobs, ['c', 'd', 'e']);
+    assert.equal((await new FileStore(dir).jobs.getJob('c'))?.command, 'later');
+  });
+
   test('what a file has that is laid out in another way', async () => {
     for (const layout of [(jobs: unknown) => JSON.stringify(jobs, null, 2), (jobs: unknown) => JSON.stringify(jobs)]) {
       const dir = await newStore();
@@ -318,26 +357,33 @@ describe('the doctor keeps', () => {
     assert.deepEqual(filesOf(dir), before);
   });
 
-  test('what a process commits that was stopped meanwhile, and lost the lock', async () => {
-    const dir = await newStore();
-    const sleeper = new FileStore(dir);
-    await sleeper.jobs.listJobs();
-    const end = onFsCall(({ name, args }) => {
-      if (name !== 'writeSync' || !String(args[1]).includes('"put"')) return undefined;
-      end(); // it sleeps now, about to append its commit
-      edit(dir, 'queue.json', (text) => text.slice(0, -30));
-      fs.rmSync(join(dir, 'lock/store'));
-      execFileSync(process.execPath, [PROGRAM, 'doctor', '--fix', '--data-dir', dir]);
-      return undefined;
+  for (const [what, file, harm] of [
+    ['a line of the queue', 'queue.json', (text: string) => text.slice(0, -30)],
+    ['the first line of the journal', 'journal.ndjson', (text: string) => text.replace('{', '#')],
+    ['all of the journal', 'journal.ndjson', (text: string) => `${'#'.repeat(text.length - 1)}\n`],
+  ] as const) {
+    test(`what a process commits that was stopped meanwhile, and lost the lock (damaged: ${what})`, async () => {
+      const dir = await newStore();
+      const sleeper = new FileStore(dir);
+      await sleeper.jobs.listJobs();
+      const end = onFsCall(({ name, args }) => {
+        if (name !== 'writeSync' || !String(args[1]).includes('"put"')) return undefined;
+        end(); // it sleeps now, about to append its commit
+        edit(dir, file, harm);
+        fs.rmSync(join(dir, 'lock/store'));
+        execFileSync(process.execPath, [PROGRAM, 'doctor', '--fix', '--data-dir', dir]);
+        return undefined;
+      });
+      await sleeper.jobs.createJob(pendingJob({ id: 'acknowledged', created_at: T0 + 1 }));
+      await sleeper.close();
+      const { jobs } = await contentsOf(new FileStore(dir));
+      for (const id of ['a', 'acknowledged'])
+        assert.ok(
+          jobs.some((job) => job.id === id),
+          id,
+        );
     });
-    await sleeper.jobs.createJob(pendingJob({ id: 'acknowledged', created_at: T0 + 1 }));
-    await sleeper.close();
-    const { jobs } = await contentsOf(new FileStore(dir));
-    assert.deepEqual(
-      jobs.map(({ id }) => id),
-      ['a', 'acknowledged'],
-    );
-  });
+  }
 
   test('a store in use as it is in use: open handles go on', async () => {
     const dir = await newStore();

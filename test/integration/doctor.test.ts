@@ -61,7 +61,7 @@ describe('doctor', { concurrency: 2 }, () => {
     await store.startWorkers('--count', '2');
     await waitFor(() => store.endlessProcesses().length > 0);
     const output = await store.ok('doctor');
-    assert.match(output, /^(✔ [a-z. ]+: .+\n){13}$/);
+    assert.match(output, /^(✔ [a-z. ]+: .+\n){14}$/);
     assert.match(output, /✔ queue\.json: 2 jobs\n/);
     assert.match(output, /✔ workers: 2 work on the queue\n/);
     await store.ok('worker-stop', '--now');
@@ -154,7 +154,7 @@ describe('doctor', { concurrency: 2 }, () => {
     assert.equal((await store.counts()).activeWorkers, 0, 'those that can be read are stopped');
   });
 
-  storeTest('removes logs of no job, but not while files from before a repair are kept', async (store) => {
+  storeTest('moves logs of no job away, but not while files from before a repair are kept', async (store) => {
     await store.enqueue({ id: 'a', command: 'echo a' }, { id: 'b/b', command: 'echo b' });
     await store.startWorkers();
     await waitFor(async () => (await store.counts()).completed === 2);
@@ -165,6 +165,8 @@ describe('doctor', { concurrency: 2 }, () => {
     fs.writeFileSync(join(store.dataDir, 'logs/gone.log'), 'x', { mode: 0o600 });
     await mends(store, 'logs');
     assert.deepEqual(logs(), wanted);
+    const [moment = ''] = fs.readdirSync(join(store.dataDir, 'replaced'));
+    assert.equal(fs.readFileSync(join(store.dataDir, 'replaced', moment, 'logs/gone.log'), 'utf8'), 'x');
     const path = join(store.dataDir, 'queue.json');
     fs.writeFileSync(path, fs.readFileSync(path, 'utf8').slice(0, -20));
     await mends(store, 'queue.json');
@@ -174,6 +176,13 @@ describe('doctor', { concurrency: 2 }, () => {
     );
     assert.equal((await report(store, '--fix')).ok, true);
     assert.deepEqual(logs(), wanted);
+  });
+
+  storeTest('tells of a queue.json that is gone', async (store) => {
+    await store.enqueue({ id: 'a', command: 'true' });
+    fs.rmSync(join(store.dataDir, 'queue.json'));
+    await mends(store, 'queue.json');
+    assert.deepEqual(store.queue(), []);
   });
 
   storeTest('takes from others what they could read', async (store) => {
@@ -191,7 +200,7 @@ describe('doctor', { concurrency: 2 }, () => {
     fs.mkdirSync(log, { mode: 0o700 });
     fs.symlinkSync('/dev/null', join(log, 'x.log'));
     const { checks } = await report(store, '--fix');
-    const { fact, remedy } = checks.find(({ check }) => check === 'permissions') as Finding; // every check is listed
+    const { fact, remedy } = checks.find(({ check }) => check === 'ownership') as Finding; // every check is listed
     assert.match(fact, /logs\/x\.log is no file$/);
     assert.equal(remedy, 'Put that right by hand.');
   });
@@ -206,7 +215,7 @@ describe('doctor', { concurrency: 2 }, () => {
     assert.deepEqual(
       checks.filter(({ state }) => state === 'wrong').map(({ check, fact }) => `${check}: ${fact}`),
       [
-        `permissions: ${path('queue.json')} is no file (and 2 more)`,
+        `ownership: ${path('queue.json')} is no file (and 2 more)`,
         `config.json: cannot read ${path('config.json')}: is a directory`,
         `queue.json: cannot read ${path('queue.json')}: is a directory`,
         'lock: cannot use the lock: not a directory',

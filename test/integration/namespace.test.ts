@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { describe } from 'node:test';
+import { monotonicMs } from '../../utils/clock.js';
 import { PROGRAM } from '../helpers/runCli.js';
 import { waitFor } from '../helpers/waitFor.js';
 import { storeTest } from './support.js';
@@ -27,9 +28,9 @@ describe('workers in a container', { skip: !canUnshare && 'needs root and unshar
       const [record] = store.records(role as 'worker' | 'supervisor');
       return join(store.dataDir, 'workers', `${record?.id}.json`);
     });
-    const longAgo = Date.now() / 1000 - 3600;
+    const longAgo = monotonicMs() / 1000 - 3600;
     for (const file of files) fs.utimesSync(file, longAgo, longAgo);
-    for (const file of files) await waitFor(() => fs.statSync(file).mtimeMs > Date.now() - 10_000);
+    for (const file of files) await waitFor(() => fs.statSync(file).mtimeMs > monotonicMs() - 10_000);
 
     const { activeWorkers, processing, dead } = await store.counts();
     assert.deepEqual({ activeWorkers, processing, dead }, { activeWorkers: 1, processing: 1, dead: 0 });

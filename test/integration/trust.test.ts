@@ -12,6 +12,8 @@ import { tempStore } from '../helpers/tempStore.js';
 import { waitFor } from '../helpers/waitFor.js';
 import { storeTest } from './support.js';
 
+const notRoot = process.geteuid?.() !== 0 && 'needs root to give files away';
+
 const COMMANDS = [
   ['enqueue', 'true'],
   ['status'],
@@ -42,6 +44,28 @@ describe('a data directory', { concurrency: 2 }, () => {
     });
   }
 
+  test('in which another user has made a file is refused', { skip: notRoot }, async () => {
+    for (const name of ['queue.json', 'workers', 'lock', 'logs', 'config.json']) {
+      const dataDir = tempStore();
+      fs.writeFileSync(join(dataDir, name), '[]');
+      fs.chownSync(join(dataDir, name), 12345, 12345);
+      const { code, stderr } = await runCli(['worker-start'], { dataDir });
+      assert.equal(code, 1);
+      assert.ok(stderr.startsWith(`queuectl: ${join(dataDir, name)} belongs to another user (uid 12345), `), stderr);
+    }
+  });
+
+  test('in which others can write to a file is refused, if they can enter it', async () => {
+    const dataDir = tempStore();
+    fs.writeFileSync(join(dataDir, 'queue.json'), '[]');
+    fs.chmodSync(join(dataDir, 'queue.json'), 0o664);
+    assert.equal((await runCli(['status'], { dataDir })).code, 0);
+    fs.chmodSync(dataDir, 0o711);
+    const { code, stderr } = await runCli(['status'], { dataDir });
+    assert.equal(code, 1);
+    assert.match(stderr, /^queuectl: other users can write to .*queue\.json, /);
+  });
+
   test('that others can only read is used', async () => {
     const dataDir = tempStore();
     fs.chmodSync(dataDir, 0o755);
@@ -50,7 +74,7 @@ describe('a data directory', { concurrency: 2 }, () => {
   });
 
   test('of another user is refused', {
-    skip: process.geteuid?.() !== 0 && 'needs root to give a directory away',
+    skip: notRoot,
   }, async () => {
     const dataDir = tempStore();
     fs.chownSync(dataDir, 12345, 12345);
