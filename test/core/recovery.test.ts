@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
+import fs from 'node:fs';
 import { after, describe, test } from 'node:test';
 import { QueueManager } from '../../core/queueManager.js';
 import { recoverLost } from '../../core/recovery.js';
@@ -93,22 +94,31 @@ describe('recoverLost', () => {
     );
   });
 
-  test('ends the whole command of a dead worker before its job is given back', async () => {
-    const { queue, store } = openQueue();
-    await store.workers.register(DEAD);
-    await claimed(queue, 'a', 'w2');
-    const { pid, child } = startCommand();
-    noteGroup(store, 'w2', pid);
-    const couldRunTwice: boolean[] = [];
-    const watching = new QueueManager(store, () => {
-      couldRunTwice.push(groupExists(pid));
-      return T0;
+  const recordOf = (store: Store, id: string) => store.workers.groupNote(id, 1).replace(/1$/, 'json');
+  const records: [how: string, change: (path: string) => void][] = [
+    ['is on record', () => {}],
+    ['has a record that cannot be read', (path) => fs.writeFileSync(path, '{')],
+    ['has no record any more', (path) => fs.rmSync(path)],
+  ];
+  for (const [how, change] of records) {
+    test(`ends the whole command of a dead worker that ${how} before its job is given back`, async () => {
+      const { queue, store } = openQueue();
+      const id = `${2 ** 22 + 1}-w2`; // a pid that no process has
+      await store.workers.register({ ...DEAD, id });
+      await claimed(queue, 'a', id);
+      const { pid, child } = startCommand();
+      noteGroup(store, id, pid);
+      change(recordOf(store, id));
+      const couldRunTwice: boolean[] = [];
+      const watching = new QueueManager(store, () => {
+        couldRunTwice.push(groupExists(pid));
+        return T0;
+      });
+      await recoverLost(store, watching);
+      assert.deepEqual(couldRunTwice, [false]);
+      await waitFor(() => child.signalCode !== null);
     });
-    await recoverLost(store, watching);
-    assert.deepEqual(couldRunTwice, [false]);
-    await waitFor(() => child.signalCode !== null);
-    assert.deepEqual(await store.workers.listGroups('w2'), []);
-  });
+  }
 
   for (const [who, record, startTime] of [
     ['a later process with the same pid', DEAD, '1'],
