@@ -129,7 +129,7 @@ describe('a clock', { concurrency: 3, skip: faketimeMissing }, () => {
 const runs = (store: TestStore) => store.lines('runs').sort();
 
 const WATCHED_MS = 1500;
-const IDLE_SHARE = 0.1;
+const IDLE_SHARE = 0.04;
 const TICKS_A_SECOND = 100;
 
 /** Fails when a worker or supervisor uses the processor though there is nothing to do. */

@@ -37,7 +37,7 @@ const COMMAND_STOPS: readonly Stop[] = [
 ];
 /** Where a command stops that adds a line to the journal, and leaves the fold to a worker. */
 const LINE_STOPS: readonly Stop[] = [
-  { title: 'has read the store', call: 'statx', nth: 1, file: 'dlq.json' },
+  { title: 'is about to add its line', call: 'openat', nth: 1, file: 'workers/w1.json' },
   { title: 'has added its line', call: 'write', nth: 1, file: JOURNAL },
 ];
 const WORKER_STOPS: readonly Stop[] = [
