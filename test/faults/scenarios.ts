@@ -7,7 +7,7 @@ import type { WorkerRecord } from '../../db/schema.js';
 import { currentIdentity } from '../../utils/processIdentity.js';
 import { contentsOf } from '../db/steps.js';
 import { pendingJob, T0 } from '../helpers/jobFactory.js';
-import { assertDone, type Ended, EVERY_CASE, manyStores, queuectl, run } from './run.js';
+import { assertDone, type Ended, EVERY_CASE, each, manyStores, queuectl, run } from './run.js';
 import { type Call, isAnswer, isChange, type Traced, touches, trace } from './strace.js';
 
 export interface Scenario {
@@ -88,7 +88,21 @@ async function fillAndCrash(dir: string): Promise<void> {
 }
 
 /** How far the number of a call may be from what it was in the untouched run, in the order in which that is tried. */
-const DRIFTS = [0, 1, -1, 0, 2, -2];
+const DRIFTS = [0, 1, -1, 0, 1, 2, -1, -2, 0, 1];
+/** So many of the strikes at all must strike what they are meant for. */
+const AIM = 0.9;
+
+/** A fault to be caused at a call. */
+export interface Strike {
+  readonly call: Call;
+  /** As strace has it: `error=EIO`. */
+  readonly fault: string;
+}
+
+export interface Struck extends Strike {
+  readonly dir: string;
+  readonly ended: Ended;
+}
 
 /** A scenario that has been run once untouched, to see what it does and by which calls. */
 export class Trial {
@@ -121,11 +135,23 @@ export class Trial {
     return new Trial(scenario, place, dir, before, await timelessContents(dir), touching, answer);
   }
 
+  /** Runs the command once for each fault, on stores of their own, and sees what becomes of it. @returns what `check` did */
+  async strikeEach<T>(strikes: readonly Strike[], check: (struck: Struck) => Promise<T>): Promise<T[]> {
+    const all = await each(strikes, 2, async (strike) => {
+      const struck = await this.strike(strike);
+      return struck && { result: await check(struck) };
+    });
+    const hits = all.filter((one) => one !== undefined);
+    assert.ok(hits.length >= AIM * strikes.length, `only ${hits.length} of ${strikes.length} strikes have struck`);
+    return hits.map(({ result }) => result);
+  }
+
   /**
-   * Runs the command on a store of its own with a fault at one of the calls. Node makes a call of its own now and then, so
-   * what was meant for one may strike another; then it is done over.
+   * Node makes a call of its own now and then, so what was meant for one may strike another; then it is done over.
+   *
+   * @returns undefined when it has struck another every time
    */
-  async strike(call: Call, fault: string): Promise<{ dir: string; ended: Ended }> {
+  private async strike({ call, fault }: Strike): Promise<Struck | undefined> {
     const { scenario, place } = this;
     const aim = placeOf(this.untouched, call);
     const rank = this.touching.filter((one) => placeOf(this.untouched, one) === aim).indexOf(call);
@@ -135,9 +161,9 @@ export class Trial {
       const at = `${call.name}:${fault}:when=${Math.max(call.nth + drift, 1)}`;
       const ended = await trace(queuectl(...scenario.args), { dataDir: dir }, at);
       const same = ended.calls.filter((one) => placeOf(dir, one) === aim)[Math.max(rank, 0)];
-      if (same !== undefined && struckCall(ended) === same) return { dir, ended };
+      if (same !== undefined && struckCall(ended) === same) return { call, fault, dir, ended };
     }
-    throw new Error(`${fault} does not strike ${call.text}`);
+    return undefined;
   }
 
   /** Runs the command on a store of its own under a program such as `prlimit`. */

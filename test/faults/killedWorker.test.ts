@@ -1,0 +1,117 @@
+/** A worker killed at any of its calls, or by its own job: its jobs are run again or buried, and the others go on. */
+import assert from 'node:assert/strict';
+import { dirname, join } from 'node:path';
+import { describe, test } from 'node:test';
+import { PROGRAM } from '../helpers/runCli.js';
+import { waitFor } from '../helpers/waitFor.js';
+import { storeTest, TestStore } from '../integration/support.js';
+import { EVERY_CASE, each } from './run.js';
+import { assertWhole } from './scenarios.js';
+import { type Call, isChange, straceMissing, type Traced, touches, trace } from './strace.js';
+
+const WORKER_MAIN = join(dirname(PROGRAM), 'workerMain.cjs');
+const RECOVERY_MS = 15_000;
+/** How many of the calls are tried, if not all. */
+const SAMPLE = 10;
+
+/** Says when it is run twice at once. */
+const exclusive = (id: string, command: string) =>
+  `exec 9> ${id}.held; flock -n 9 || echo ${id} >> twice; echo ${id} >> runs; ${command}`;
+const JOBS = [
+  { id: 'first', command: exclusive('first', 'true'), max_retries: 3 },
+  { id: 'bad', command: exclusive('bad', 'false'), max_retries: 0 },
+  { id: 'last', command: exclusive('last', 'true'), max_retries: 3 },
+];
+
+/** A worker killed before it is on record leaves this behind, which nobody removes; it does no harm. */
+const isBeforeRecord = ({ text }: Call) => /\/workers\/[^/]*\.json\.\d+-\d+\.tmp/.test(text);
+
+const isSettled = (store: TestStore) =>
+  store.queue().length === 2 && store.queue().every(({ state }) => state === 'completed') && store.dead().length === 1;
+
+/** Runs one worker under strace until it has settled all jobs, or is killed. */
+async function runWorker(store: TestStore, fault?: string): Promise<Traced> {
+  await store.ok('config-set', 'backoff_base', '1');
+  await store.enqueue(...JOBS);
+  const task = { dataDir: store.dataDir, supervisorId: 'none', concurrency: 1, reports: false };
+  const command = [process.execPath, WORKER_MAIN, 'worker', JSON.stringify(task)];
+  let ended = false;
+  const traced = trace(command, { dataDir: store.dataDir, cwd: store.root }, fault).finally(() => {
+    ended = true;
+  });
+  await waitFor(() => ended || isSettled(store));
+  const worker = store
+    .processes()
+    .find(({ commandLine }) => commandLine.startsWith(`${process.execPath} ${WORKER_MAIN}`));
+  if (!ended && worker !== undefined) process.kill(worker.pid, 'SIGTERM');
+  return traced;
+}
+
+test('a worker killed while it claims, settles and buries: every job ends as it should', {
+  skip: straceMissing,
+}, async () => {
+  const calls = await withStore(async (store) => {
+    const { code, calls } = await runWorker(store);
+    assert.equal(code, 0);
+    const own = calls.filter((call) => touches(store.dataDir, call) && !isBeforeRecord(call));
+    return EVERY_CASE ? own : own.filter(isChange);
+  });
+  const step = EVERY_CASE ? 1 : Math.floor(calls.length / SAMPLE);
+  const tried = calls.filter((_, at) => at % step === 0);
+  const deaths = await each(tried, 6, (call) => withStore((store) => dieAt(store, call)));
+  assert.ok(deaths.filter((died) => died).length > tried.length / 2, 'it has hardly ever been killed');
+});
+
+/** @returns whether the worker has been killed; it may make fewer calls than another time */
+async function dieAt(store: TestStore, { name, nth, text }: Call): Promise<boolean> {
+  const { signal } = await runWorker(store, `${name}:signal=KILL:when=${nth}`);
+  const when = `killed at ${text}`;
+  assertWhole(store.dataDir, when);
+  await store.startWorkers('--count', '2');
+  await waitFor(() => isSettled(store), RECOVERY_MS);
+  await store.ok('worker-stop');
+  await store.ok('config-set', 'max_retries', '3'); // takes over a lock that nobody has needed since
+  assert.deepEqual(store.lines('twice'), [], `${when}: run twice at once`);
+  const [bad] = store.dead();
+  assert.deepEqual([bad?.id, bad?.attempts], ['bad', 1], when);
+  for (const { id, attempts } of store.queue()) {
+    const runs = store.lines('runs').filter((line) => line === id).length;
+    assert.ok(
+      runs >= 1 && runs <= attempts && attempts <= 2,
+      `${when}: ${id} has run ${runs} times, attempts ${attempts}`,
+    );
+  }
+  return signal === 'SIGKILL';
+}
+
+/** Does something with a store of its own, and sees that nothing is left there. */
+async function withStore<T>(work: (store: TestStore) => Promise<T>): Promise<T> {
+  const store = new TestStore();
+  try {
+    const result = await work(store);
+    await store.assertNothingLeft();
+    return result;
+  } finally {
+    await store.remove();
+  }
+}
+
+describe('a job that kills its worker each time', { skip: process.platform !== 'linux' }, () => {
+  storeTest('is buried, and what ran beside it is run again until it is done', async (store) => {
+    await store.ok('config-set', 'backoff_base', '1');
+    const ownWorker = `grep -l '"role":"worker"' "$QUEUECTL_DATA_DIR"/workers/*.json | sed 's/.*\\///; s/-.*//'`;
+    const poison = `echo x >> poisoned; kill -9 $(${ownWorker}); sleep 60`;
+    const beside = [1, 2].map((at) => ({ id: `beside-${at}`, command: 'sleep 0.3', max_retries: 5 }));
+    await store.enqueue({ id: 'poison', command: poison, max_retries: 2 }, ...beside);
+    await store.startWorkers('--concurrency', '3');
+    await waitFor(() => store.dead().length === 1, 30_000);
+    await store.enqueue({ id: 'later', command: 'true' });
+    await waitFor(async () => (await store.counts()).completed === 3, RECOVERY_MS);
+    await store.ok('worker-stop');
+    assert.deepEqual(
+      store.dead().map(({ id, attempts, error }) => [id, attempts, error]),
+      [['poison', 3, 'its worker died']],
+    );
+    assert.equal(store.lines('poisoned').length, 3);
+  });
+});
