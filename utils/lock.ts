@@ -84,7 +84,7 @@ function tryLock(lockfile: Lockfile, path: string): HeldLock | undefined {
     if (release === undefined)
       removed = true; // still acquiring: this removes a stale lock
     else if (lost) return; // somebody else's by now
-    fs.unlinkSync(file);
+    removeName(file);
   };
   let release: (() => void) | undefined;
   try {
@@ -172,6 +172,14 @@ function makeName(path: string): void {
   } catch (error) {
     if (errnoCode(error) === 'EEXIST') throw error;
     fs.closeSync(fs.openSync(path, 'wx', 0o600)); // where a file has one name only, as on exFAT
+  }
+}
+
+function removeName(path: string): void {
+  try {
+    fs.unlinkSync(path);
+  } catch (error) {
+    throw errnoCode(error) === 'ENOENT' ? error : storageError(error, `remove ${path}`);
   }
 }
 

@@ -10,7 +10,8 @@ import { mountingTests, withTmpfs } from './mounts.js';
 import { assertDone, assertRefused, missing, queuectl, run } from './run.js';
 import { fill } from './scenarios.js';
 
-const AT_ONCE_MS = 3000;
+/** What is there in place of the lock may be a lock, which takes 3 seconds to grow stale. */
+const AT_ONCE_MS = 5000;
 
 const COMMANDS = {
   enqueue: ['enqueue', 'true'],
@@ -24,14 +25,22 @@ type Name = keyof typeof COMMANDS;
 const WRITING: readonly Name[] = ['enqueue', 'dlq-retry', 'config-set', 'worker-start'];
 const ALL = Object.keys(COMMANDS) as Name[]; // its own keys, and no others
 
+interface Place {
+  readonly dataDir: string;
+  /** What an error is to name; the data directory if absent. */
+  readonly culprit?: string;
+}
+
 /** Runs every command. @returns those that were refused */
-async function refusedCommands(store: { readonly dataDir: string }, wrapper: readonly string[] = []): Promise<Name[]> {
+async function refusedCommands(place: Place, wrapper: readonly string[] = []): Promise<Name[]> {
+  const { dataDir, culprit = dataDir } = place;
   const refused: Name[] = [];
   for (const name of ALL) {
-    const ended = await run([...wrapper, ...queuectl(...COMMANDS[name])], store);
+    const ended = await run([...wrapper, ...queuectl(...COMMANDS[name])], place);
     assert.ok(ended.ms < AT_ONCE_MS, `${name} took ${ended.ms} ms`);
     if (ended.code === 0) continue;
     assertRefused({ ...ended, stdout: ended.stdout.replace(/^Starting .*\n/, '') }, name);
+    assert.ok(ended.stderr.includes(culprit), `${name} does not name ${culprit}: ${ended.stderr}`);
     refused.push(name);
   }
   return refused;
@@ -63,6 +72,7 @@ const PLACES: readonly (readonly [
 ])[] = [
   ['a file where the data directory should be', '', asFile, ALL],
   ['a file where lock/ should be', 'lock', asFile, ['enqueue', 'dlq-retry', 'config-set']],
+  ['a directory where the lock should be', 'lock/store', asDirectory, ['enqueue', 'dlq-retry', 'config-set']],
   ['a file where workers/ should be', 'workers', asFile, ['status', 'worker-start']],
   ['a directory where workers.log should be', 'workers/workers.log', asDirectory, ['worker-start']],
   ['a directory where queue.json should be', 'queue.json', asDirectory, READING_JOBS],
@@ -77,7 +87,8 @@ describe('a store that is not what it should be', { concurrency: 3 }, () => {
       await fill(store.dataDir);
       fs.mkdirSync(join(store.dataDir, 'workers'));
       const undo = replace(store, name, put);
-      assert.deepEqual(await refusedCommands(store), expected);
+      const culprit = join(store.dataDir, name === 'lock' ? '' : name);
+      assert.deepEqual(await refusedCommands({ dataDir: store.dataDir, culprit }), expected);
       undo();
       await checkIntact(store);
     });
