@@ -186,7 +186,10 @@ function removeName(path: string): void {
 /** What proper-lockfile is to believe of a lock's age. */
 function statLock(file: string): { readonly mtime: Date } {
   const stat = fs.lstatSync(file);
-  if (!stat.isFile()) throw Object.assign(new Error(file), { code: stat.isDirectory() ? 'EISDIR' : 'ELOOP' });
+  if (!stat.isFile()) {
+    const obstacle = Object.assign(new Error(file), { code: stat.isDirectory() ? 'EISDIR' : 'ELOOP' });
+    throw storageError(obstacle, `lock ${file}`);
+  }
   return { mtime: new Date(isStale(stat) ? 0 : Date.now()) };
 }
 

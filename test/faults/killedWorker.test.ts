@@ -24,7 +24,7 @@ const JOBS = [
 ];
 
 /** A worker killed before it is on record leaves this behind, which nobody removes; it does no harm. */
-const isBeforeRecord = ({ text }: Call) => /\/workers\/[^/]*\.json\.\d+-\d+\.tmp/.test(text);
+const isBeforeRecord = ({ text }: Call) => /\/workers\/[^"]*\.tmp/.test(text);
 
 const isSettled = (store: TestStore) =>
   store.queue().length === 2 && store.queue().every(({ state }) => state === 'completed') && store.dead().length === 1;

@@ -29,6 +29,8 @@ export interface Environment {
   readonly deadlineMs?: number;
 }
 
+export class LateError extends Error {}
+
 /** The environment of a command that uses this store, and nothing else of this process's. */
 export const environment = ({ dataDir, env = {} }: Environment) => ({
   PATH: process.env.PATH,
@@ -40,7 +42,7 @@ export const environment = ({ dataDir, env = {} }: Environment) => ({
 /**
  * Runs a program to its end.
  *
- * @throws Error when it has not ended by the deadline; it and all it has started are killed then
+ * @throws LateError when it has not ended by the deadline; it and all it has started are killed then
  */
 export async function run(command: readonly string[], options: Environment): Promise<Ended> {
   const [file = '', ...args] = command;
@@ -63,7 +65,7 @@ export async function run(command: readonly string[], options: Environment): Pro
   });
   const [[code, signal, ms], stdout, stderr] = await Promise.all([ended, text(child.stdout), text(child.stderr)]);
   clearTimeout(timer);
-  assert.ok(!isLate, `not ended after ${deadlineMs} ms: ${command.join(' ')}\n${stdout}${stderr}`);
+  if (isLate) throw new LateError(`not ended after ${deadlineMs} ms: ${command.join(' ')}\n${stdout}${stderr}`);
   return { code, signal, stdout, stderr, ms };
 }
 

@@ -7,8 +7,8 @@ import type { WorkerRecord } from '../../db/schema.js';
 import { currentIdentity } from '../../utils/processIdentity.js';
 import { contentsOf } from '../db/steps.js';
 import { pendingJob, T0 } from '../helpers/jobFactory.js';
-import { assertDone, type Ended, EVERY_CASE, each, manyStores, queuectl, run } from './run.js';
-import { type Call, isAnswer, isChange, type Traced, touches, trace } from './strace.js';
+import { assertDone, type Ended, EVERY_CASE, each, LateError, manyStores, queuectl, run } from './run.js';
+import { type Call, callsIn, fileOf, isAnswer, isChange, type Traced, touches, trace } from './strace.js';
 
 export interface Scenario {
   readonly title: string;
@@ -147,20 +147,23 @@ export class Trial {
   }
 
   /**
-   * Node makes a call of its own now and then, so what was meant for one may strike another; then it is done over.
+   * Node makes a call of its own now and then, so what was meant for one may strike another; then it is done over. Only
+   * where a file's name is known can the others be left out.
    *
    * @returns undefined when it has struck another every time
    */
   private async strike({ call, fault }: Strike): Promise<Struck | undefined> {
-    const { scenario, place } = this;
-    const aim = placeOf(this.untouched, call);
-    const rank = this.touching.filter((one) => placeOf(this.untouched, one) === aim).indexOf(call);
+    const { scenario, place, untouched } = this;
+    const aim = aimOf(untouched, call);
+    const rank = isAnswer(call) ? 0 : this.touching.filter((one) => aimOf(untouched, one) === aim).indexOf(call);
+    const file = hasFixedName(untouched, call) ? fileOf(untouched, call)?.slice(untouched.length) : undefined;
     for (const [tries, drift] of DRIFTS.entries()) {
       const dir = join(place, `${call.name}-${call.nth}-${fault}-${tries}`);
       await scenario.prepare(dir);
-      const at = `${call.name}:${fault}:when=${Math.max(call.nth + drift, 1)}`;
-      const ended = await trace(queuectl(...scenario.args), { dataDir: dir }, at);
-      const same = ended.calls.filter((one) => placeOf(dir, one) === aim)[Math.max(rank, 0)];
+      const nth = file === undefined ? Math.max(call.nth + drift, 1) : rank + 1;
+      const ended = await traceOrGiveUp(queuectl(...scenario.args), dir, `${call.name}:${fault}:when=${nth}`, file);
+      if (ended === undefined) continue;
+      const same = ended.calls.filter((one) => aimOf(dir, one) === aim)[rank];
       if (same !== undefined && struckCall(ended) === same) return { call, fault, dir, ended };
     }
     return undefined;
@@ -174,19 +177,36 @@ export class Trial {
   }
 }
 
-/** Which call it is, and on which file, whatever the numbers in temporary names and of open files are. */
-function placeOf(dir: string, call: Call): string {
-  const [path = ''] = isAnswer(call)
-    ? ['answer']
-    : (/["<](.*?)["> ]/.exec(call.text.slice(call.text.indexOf(dir) - 1)) ?? []);
-  return `${call.name} ${path
-    .replace(dir, '')
-    .replace(/\d+-[\da-f]+\.tmp/, 'N.tmp')
-    .replace(/\d+/g, 'N')}`;
+/** @returns undefined when Node is stuck, as when it cannot write to itself; fails when the command is */
+async function traceOrGiveUp(command: readonly string[], dir: string, fault: string, file: string | undefined) {
+  try {
+    return await trace(command, { dataDir: dir }, fault, file === undefined ? undefined : `${dir}${file}`);
+  } catch (error) {
+    if (!(error instanceof LateError)) throw error;
+    const struck = callsIn(dir).find(isInjected);
+    if (struck !== undefined && touches(dir, struck)) throw error;
+    return undefined;
+  }
 }
 
-const struckCall = ({ signal, calls }: Traced) =>
-  signal === 'SIGKILL' ? calls.at(-1) : calls.find(({ text }) => text.endsWith('(INJECTED)'));
+/** Which call it is, and on which file, whatever the numbers in temporary names and of open files are. */
+function aimOf(dir: string, call: Call): string {
+  if (isAnswer(call)) return 'answer';
+  const place = fileOf(dir, call)
+    ?.slice(dir.length)
+    .replace(/\d+-[\da-f]+\.tmp/, 'N.tmp')
+    .replace(/\d+/g, 'N');
+  return `${call.name} ${place} ${isDeleted(call)}`;
+}
+
+const isDeleted = ({ text }: Call) => text.includes('(deleted)');
+
+const hasFixedName = (dir: string, call: Call) =>
+  !isAnswer(call) && call.name !== 'rename' && !isDeleted(call) && !fileOf(dir, call)?.includes('.tmp');
+
+const isInjected = ({ text }: Call) => text.endsWith('(INJECTED)');
+
+const struckCall = ({ signal, calls }: Traced) => (signal === 'SIGKILL' ? calls.at(-1) : calls.find(isInjected));
 
 /** What a store holds but for times, which differ from run to run. */
 export async function timelessContents(dir: string): Promise<unknown> {

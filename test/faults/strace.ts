@@ -26,22 +26,36 @@ export interface Traced extends Ended {
 /** Why tests that need strace are to be skipped, or false. */
 export const straceMissing = missing('strace', '-y', '-o', '/dev/null', '-e', 'inject=?rename:error=EIO', 'true');
 
+const logOf = (dataDir: string) => `${dataDir}.log`;
+
 /**
  * Runs a command under strace, which keeps its log beside the data directory.
  *
  * @param fault what happens at which calls, as in `rename:error=EIO:when=2`
+ * @param file the only one whose calls count, if given
  */
-export async function trace(command: readonly string[], options: Environment, fault?: string): Promise<Traced> {
-  const log = `${options.dataDir}.log`;
-  const inject = fault === undefined ? [] : ['-e', `inject=${fault}`];
-  const ended = await run(['strace', '-y', '-o', log, '-e', `trace=${TRACED}`, ...inject, '--', ...command], options);
-  return { ...ended, calls: readLog(log) };
+export async function trace(
+  command: readonly string[],
+  options: Environment,
+  fault?: string,
+  file?: string,
+): Promise<Traced> {
+  const inject = [
+    ...(fault === undefined ? [] : ['-e', `inject=${fault}`]),
+    ...(file === undefined ? [] : ['-P', file]),
+  ];
+  const ended = await run(
+    ['strace', '-y', '-o', logOf(options.dataDir), '-e', `trace=${TRACED}`, ...inject, '--', ...command],
+    options,
+  );
+  return { ...ended, calls: callsIn(options.dataDir) };
 }
 
-export function readLog(log: string): Call[] {
+/** The calls of a command that was traced with this data directory. */
+export function callsIn(dataDir: string): Call[] {
   const seen = new Map<string, number>();
   const calls: Call[] = [];
-  for (const text of readFileSync(log, 'utf8').split('\n')) {
+  for (const text of readFileSync(logOf(dataDir), 'utf8').split('\n')) {
     const name = /^(\w+)\(/.exec(text)?.[1];
     if (name === undefined) continue; // the end of the process, or a signal
     const nth = (seen.get(name) ?? 0) + 1;
@@ -53,6 +67,12 @@ export function readLog(log: string): Call[] {
 
 /** Whether a call names this directory or a file in it, or has one open. No other path may begin with its. */
 export const touches = (dir: string, { text }: Call): boolean => text.includes(`"${dir}`) || text.includes(`<${dir}`);
+
+/** The file of this directory that a call is about: the first that it names, or has open. */
+export function fileOf(dir: string, { text }: Call): string | undefined {
+  const at = [text.indexOf(`"${dir}`), text.indexOf(`<${dir}`)].filter((found) => found >= 0);
+  return at.length === 0 ? undefined : /^.([^">]*)/.exec(text.slice(Math.min(...at)))?.[1];
+}
 
 /** Whether a call can change what is on disk. */
 export const isChange = ({ name, text }: Call): boolean =>
