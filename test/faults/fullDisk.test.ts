@@ -74,21 +74,20 @@ mountingTests(import.meta.filename, () => {
       }),
     );
 
-    for (const [what, options] of [
-      ['no room for what a job prints', 'size=64k'],
-      ['no room for a log file', 'size=64k,nr_inodes=3'],
+    for (const [what, fill] of [
+      ['no room for what a job prints', (dir: string) => fillUp(dir, 0)],
+      ['no room for a log file', useUpInodes],
     ] as const) {
       storeTest(`${what}: the job fails, says why, and is done once there is room`, (store) =>
-        withTmpfs(join(store.dataDir, 'logs'), options, async ({ dir, remount }) => {
+        withTmpfs(join(store.dataDir, 'logs'), 'size=64k,nr_inodes=20', async ({ dir }) => {
           await store.ok('config-set', 'backoff_base', '1');
           await store.enqueue({ id: 'prints', command: 'echo hello', max_retries: 30 });
-          fillUp(dir, 0);
+          fill(dir);
           const [worker] = await store.startWorkers();
           await waitFor(() => store.queue().some(({ attempts }) => attempts >= 1));
           await waitFor(() => store.job('prints').last_error !== null);
           assert.match(store.job('prints').last_error ?? '', /^exit code \d|no space left/);
           makeRoom(dir);
-          remount('size=64k,nr_inodes=20');
           await waitFor(() => store.job('prints').state === 'completed');
           assert.deepEqual(
             store.records('worker').map(({ pid }) => pid),
@@ -131,7 +130,17 @@ function fillLastPage(path: string): void {
   fs.appendFileSync(path, '\n'.repeat(PAGE_BYTES - (fs.statSync(path).size % PAGE_BYTES)));
 }
 
-const makeRoom = (dir: string) => fs.rmSync(filler(dir), { force: true });
+function useUpInodes(dir: string): void {
+  fs.mkdirSync(filler(dir));
+  assert.throws(
+    () => {
+      for (let at = 0; ; at++) fs.writeFileSync(join(filler(dir), String(at)), '');
+    },
+    { code: 'ENOSPC' },
+  );
+}
+
+const makeRoom = (dir: string) => fs.rmSync(filler(dir), { recursive: true, force: true });
 
 const QUIET_MS = 700;
 

@@ -27,7 +27,7 @@ function testInNamespace(file: string): void {
 
 export interface Mounted {
   readonly dir: string;
-  remount(options: string): void;
+  setReadOnly(is: boolean): void;
 }
 
 /** Mounts a file system in memory for as long as something is done with it. @param options as for mount(8) */
@@ -39,7 +39,9 @@ export async function withTmpfs(
   mkdirSync(dir, { recursive: true });
   execFileSync('mount', ['-t', 'tmpfs', '-o', `mode=700,${options}`, 'tmpfs', dir]);
   try {
-    await work({ dir, remount: (changed) => execFileSync('mount', ['-o', `remount,${changed}`, dir]) });
+    // `bind`: root of a namespace may change the mount, but not the file system
+    const setReadOnly = (is: boolean) => execFileSync('mount', ['-o', `remount,bind,${is ? 'ro' : 'rw'}`, dir]);
+    await work({ dir, setReadOnly });
   } finally {
     execFileSync('umount', ['--lazy', dir]);
   }

@@ -6,45 +6,9 @@ import { join } from 'node:path';
 import { describe } from 'node:test';
 import { PROGRAM } from '../helpers/runCli.js';
 import { storeTest, type TestStore } from '../integration/support.js';
-import { mountingTests, withTmpfs } from './mounts.js';
-import { assertDone, assertRefused, missing, queuectl, run } from './run.js';
+import { ALL, checkIntact, type Name, refusedCommands, WRITING } from './everyCommand.js';
+import { missing } from './run.js';
 import { fill } from './scenarios.js';
-
-/** What is there in place of the lock may be a lock, which takes 3 seconds to grow stale. */
-const AT_ONCE_MS = 5000;
-
-const COMMANDS = {
-  enqueue: ['enqueue', 'true'],
-  list: ['list'],
-  status: ['status'],
-  'dlq-retry': ['dlq-retry', 'dead'],
-  'config-set': ['config-set', 'max_retries', '3'],
-  'worker-start': ['worker-start'],
-} as const;
-type Name = keyof typeof COMMANDS;
-const WRITING: readonly Name[] = ['enqueue', 'dlq-retry', 'config-set', 'worker-start'];
-const ALL = Object.keys(COMMANDS) as Name[]; // its own keys, and no others
-
-interface Place {
-  readonly dataDir: string;
-  /** What an error is to name; the data directory if absent. */
-  readonly culprit?: string;
-}
-
-/** Runs every command. @returns those that were refused */
-async function refusedCommands(place: Place, wrapper: readonly string[] = []): Promise<Name[]> {
-  const { dataDir, culprit = dataDir } = place;
-  const refused: Name[] = [];
-  for (const name of ALL) {
-    const ended = await run([...wrapper, ...queuectl(...COMMANDS[name])], place);
-    assert.ok(ended.ms < AT_ONCE_MS, `${name} took ${ended.ms} ms`);
-    if (ended.code === 0) continue;
-    assertRefused({ ...ended, stdout: ended.stdout.replace(/^Starting .*\n/, '') }, name);
-    assert.ok(ended.stderr.includes(culprit), `${name} does not name ${culprit}: ${ended.stderr}`);
-    refused.push(name);
-  }
-  return refused;
-}
 
 const aside = (path: string) => `${path}.aside`;
 
@@ -101,15 +65,6 @@ describe('a store that is not what it should be', { concurrency: 3 }, () => {
   });
 });
 
-/** Fails unless the store works, and has nothing but what was put into it and what was acknowledged. */
-async function checkIntact(store: TestStore, as: readonly string[] = []): Promise<void> {
-  assertDone(await run([...as, ...queuectl('worker-stop')], store), 'worker-stop');
-  assertDone(await run([...as, ...queuectl('enqueue', '--id', 'last', 'true')], store), 'enqueue');
-  const ids = [...store.queue(), ...store.dead()].map(({ id }) => id);
-  for (const id of ['dead', 'p', 'q', 'r', 'last']) assert.ok(ids.includes(id), `${id} is lost`);
-  await store.assertNothingLeft();
-}
-
 const isRoot = process.getuid?.() === 0;
 /** Root may do everything, so commands are run as nobody. */
 const AS_NOBODY = isRoot ? ['setpriv', '--reuid=65534', '--clear-groups'] : [];
@@ -144,17 +99,3 @@ describe('a store that one may not use', { concurrency: 3, skip: nobodyMissing }
 function giveToNobody(path: string): void {
   execFileSync('chown', ['-R', '65534:65534', path]);
 }
-
-mountingTests(import.meta.filename, () => {
-  describe('a read-only file system', () => {
-    storeTest('is named at once by what writes, and reading goes on', (store) =>
-      withTmpfs(store.dataDir, 'size=1m', async ({ remount }) => {
-        await fill(store.dataDir);
-        remount('ro');
-        assert.deepEqual(await refusedCommands(store), WRITING);
-        remount('rw');
-        await checkIntact(store);
-      }),
-    );
-  });
-});
