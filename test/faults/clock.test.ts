@@ -4,9 +4,8 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { describe } from 'node:test';
-import { waitFor } from '../helpers/waitFor.js';
 import { storeTest, type TestStore } from '../integration/support.js';
-import { assertDone, type Ended, each, missing, queuectl, run } from './run.js';
+import { assertDone, type Ended, each, eventually, missing, queuectl, run } from './run.js';
 import { fill } from './scenarios.js';
 
 const faketimeMissing = missing('faketime', '-m', '-f', '+0', 'true');
@@ -55,10 +54,10 @@ describe('a clock', { concurrency: 3, skip: faketimeMissing }, () => {
     await store.ok('enqueue', '--id', 'delayed', '--delay', '3600', NOTE);
     await store.ok('enqueue', '--id', 'fails', '--max-retries', '1', `${NOTE}; false`);
     assertDone(await clock.queuectl(store, 'worker-start', '--count', '2'), 'worker-start');
-    await waitFor(() => store.lines('runs').length > COUNT / 5);
+    await eventually(() => store.lines('runs').length > COUNT / 5);
     clock.set('+1d');
-    await waitFor(async () => (await store.counts()).completed === COUNT + 1);
-    await waitFor(() => store.dead().length === 1);
+    await eventually(async () => (await store.counts()).completed === COUNT + 1);
+    await eventually(() => store.dead().length === 1);
     await assertIdle(store);
     await store.ok('worker-stop');
     assert.deepEqual(runs(store), [...jobs().map(({ id }) => id), 'delayed', 'fails', 'fails'].sort());
@@ -70,14 +69,14 @@ describe('a clock', { concurrency: 3, skip: faketimeMissing }, () => {
       const clock = new Clock(store, '+0');
       await store.enqueue(...jobs());
       assertDone(await clock.queuectl(store, 'worker-start', '--count', '2'), 'worker-start');
-      await waitFor(() => store.lines('runs').length > COUNT / 5);
+      await eventually(() => store.lines('runs').length > COUNT / 5);
       clock.set('-1d');
       assertDone(await clock.queuectl(store, 'enqueue', '--id', 'new', NOTE), 'enqueue');
-      await waitFor(() => store.lines('runs').includes('new'));
-      await waitFor(() => store.queue().some(({ id, state }) => id === 'new' && state === 'completed'), 5000);
+      await eventually(() => store.lines('runs').includes('new'));
+      await eventually(() => store.queue().some(({ id, state }) => id === 'new' && state === 'completed'));
       await assertIdle(store);
       clock.set('+0');
-      await waitFor(async () => (await store.counts()).completed === COUNT + 1);
+      await eventually(async () => (await store.counts()).completed === COUNT + 1);
       await assertIdle(store);
       await store.ok('worker-stop');
       assert.deepEqual(runs(store), [...jobs().map(({ id }) => id), 'new'].sort());
@@ -97,7 +96,7 @@ describe('a clock', { concurrency: 3, skip: faketimeMissing }, () => {
     });
     const isAhead = (_id: string, at: number) => at % clocks.length === 0;
     const ahead = ids.filter(isAhead);
-    await waitFor(async () => (await store.counts()).completed === COUNT + ids.length - ahead.length);
+    await eventually(async () => (await store.counts()).completed === COUNT + ids.length - ahead.length);
     await assertIdle(store);
     await store.ok('worker-stop');
     assert.deepEqual(runs(store), [...jobs().map(({ id }) => id), ...ids.filter((id) => !ahead.includes(id))].sort());
@@ -120,7 +119,7 @@ describe('a clock', { concurrency: 3, skip: faketimeMissing }, () => {
         fs.linkSync(`${lock}.file`, lock); // as a process has it that died before it signed it
         const ended = await new Clock(store, offset).queuectl(store, 'enqueue', 'true');
         assertDone(ended, offset);
-        assert.ok(ended.ms < 5000, `${ended.ms} ms`);
+        assert.ok(ended.ms < 8000, `${ended.ms} ms`);
       },
     );
   }
@@ -136,7 +135,7 @@ const TICKS_A_SECOND = 100;
 async function assertIdle(store: TestStore): Promise<void> {
   const pids = [...store.records('worker'), ...store.records('supervisor')].map(({ pid }) => pid);
   const [begin, before] = [performance.now(), pids.map(ticksOf)];
-  await waitFor(() => performance.now() - begin > WATCHED_MS);
+  await eventually(() => performance.now() - begin > WATCHED_MS);
   for (const [at, pid] of pids.entries()) {
     const used = ticksOf(pid) - (before[at] ?? 0);
     assert.ok(

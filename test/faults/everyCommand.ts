@@ -4,7 +4,7 @@ import type { TestStore } from '../integration/support.js';
 import { assertDone, assertRefused, queuectl, run } from './run.js';
 
 /** What is there in place of the lock may be a lock, which takes 3 seconds to grow stale. */
-const AT_ONCE_MS = 5000;
+const AT_ONCE_MS = 8000;
 
 const COMMANDS = {
   enqueue: ['enqueue', 'true'],

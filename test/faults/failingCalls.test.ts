@@ -6,7 +6,7 @@ import { checkRemains, SCENARIOS, type Scenario, Trial } from './scenarios.js';
 import { type Call, isAnswer, isChange, straceMissing } from './strace.js';
 
 /** A command that could not remove its lock waits for 10 seconds when it needs it again. */
-const SOON_MS = 14_000;
+const SOON_MS = 18_000;
 const ONE_CHANGE = SCENARIOS.filter(({ isSeveral = false }) => !isSeveral);
 
 /** The errors of a call: the likely one, or with every case all that a failing disk may have for it. */

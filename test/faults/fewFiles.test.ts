@@ -1,12 +1,11 @@
 /** A process that may open few files: it says so at once, and nothing is lost. */
 import assert from 'node:assert/strict';
 import { before, describe } from 'node:test';
-import { waitFor } from '../helpers/waitFor.js';
 import { storeTest, type TestStore } from '../integration/support.js';
-import { assertDone, assertRefused, type Ended, missing, queuectl, run } from './run.js';
+import { assertDone, assertRefused, type Ended, eventually, missing, queuectl, run } from './run.js';
 import { fill } from './scenarios.js';
 
-const AT_ONCE_MS = 3000;
+const AT_ONCE_MS = 6000;
 const LIMITS = 6;
 const WORKER_LIMITS = 10;
 
@@ -51,11 +50,11 @@ describe('few open files', { concurrency: 2, skip: missing('/bin/sh', '-c', 'uli
       const starts = await run(withFiles(limit, 'worker-start'), store);
       if (wasDone(starts)) {
         works += 1;
-        await waitFor(async () => isSettled(store, id));
+        await eventually(async () => isSettled(store, id));
         await store.ok('worker-stop');
       } else {
         refusals += 1;
-        await waitFor(() => store.processes().length === 0);
+        await eventually(() => store.processes().length === 0);
       }
     }
     assert.ok(refusals > 0 && works > 0, `${refusals} refusals, ${works} works`);

@@ -6,14 +6,11 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe } from 'node:test';
-import { waitFor } from '../helpers/waitFor.js';
 import { storeTest, type TestStore } from '../integration/support.js';
 import { mountingTests, withTmpfs } from './mounts.js';
-import { assertDone, assertRefused, type Ended, EVERY_CASE, queuectl, run } from './run.js';
+import { assertDone, assertRefused, type Ended, EVERY_CASE, eventually, queuectl, run } from './run.js';
 
 const PAGE_BYTES = 4096;
-/** The longest that a worker waits before it tries again is 10 seconds. */
-const RESUME_MS = 20_000;
 
 mountingTests(import.meta.filename, () => {
   describe('a full disk', { concurrency: 3 }, () => {
@@ -50,15 +47,15 @@ mountingTests(import.meta.filename, () => {
         await store.enqueue(...jobs(300, `echo $QUEUECTL_JOB_ID >> runs; sleep 0.02`));
         const workers = await store.startWorkers('--count', '2');
         const reader = readAllTheTime(store);
-        await waitFor(() => store.lines('runs').length > 20);
+        await eventually(() => store.lines('runs').length > 20);
         fillLastPage(join(store.dataDir, 'workers/workers.log')); // they cannot even complain
         fillUp(store.dataDir, 0);
-        await waitFor(async () => (await run(queuectl('enqueue', 'true'), store)).code === 1);
+        await eventually(async () => (await run(queuectl('enqueue', 'true'), store)).code === 1);
         await nothingRuns(store);
         const before = store.lines('runs').length;
         assert.ok(before < 300, 'they were done before the disk was full');
         makeRoom(store.dataDir);
-        await waitFor(async () => (await store.counts()).completed >= 300, RESUME_MS);
+        await eventually(async () => (await store.counts()).completed >= 300);
         assert.deepEqual(
           store
             .records('worker')
@@ -84,11 +81,11 @@ mountingTests(import.meta.filename, () => {
           await store.enqueue({ id: 'prints', command: 'echo hello', max_retries: 30 });
           fill(dir);
           const [worker] = await store.startWorkers();
-          await waitFor(() => store.queue().some(({ attempts }) => attempts >= 1));
-          await waitFor(() => store.job('prints').last_error !== null);
+          await eventually(() => store.queue().some(({ attempts }) => attempts >= 1));
+          await eventually(() => store.job('prints').last_error !== null);
           assert.match(store.job('prints').last_error ?? '', /^exit code \d|no space left/);
           makeRoom(dir);
-          await waitFor(() => store.job('prints').state === 'completed');
+          await eventually(() => store.job('prints').state === 'completed');
           assert.deepEqual(
             store.records('worker').map(({ pid }) => pid),
             [worker],
@@ -147,7 +144,7 @@ const QUIET_MS = 700;
 /** Waits until no job has begun for a while. */
 async function nothingRuns(store: TestStore): Promise<void> {
   let [seen, since] = [-1, 0];
-  await waitFor(() => {
+  await eventually(() => {
     const now = store.lines('runs').length;
     if (now !== seen) [seen, since] = [now, performance.now()];
     return performance.now() - since > QUIET_MS;

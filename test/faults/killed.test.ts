@@ -12,7 +12,7 @@ describe('a command that is killed', { concurrency: 4, skip: straceMissing }, ()
       const strikes = trial.calls.map((call) => ({ call, fault: 'signal=KILL' }));
       const deaths = await trial.strikeEach(strikes, async (struck) => struck);
       const possible = [trial.before, trial.after];
-      const ends = await each(deaths, 16, ({ call, dir }) => checkRemains(dir, possible, `killed at ${call.text}`));
+      const ends = await each(deaths, 8, ({ call, dir }) => checkRemains(dir, possible, `killed at ${call.text}`));
       assert.ok(deaths.every(({ ended }) => ended.signal === 'SIGKILL'));
       assert.equal(ends[0], trial.before, 'killed at its first call it has changed nothing');
       assert.equal(ends.at(-1), trial.after, 'killed while it says that it is done, it has done it');

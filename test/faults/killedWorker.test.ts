@@ -3,14 +3,12 @@ import assert from 'node:assert/strict';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { PROGRAM } from '../helpers/runCli.js';
-import { waitFor } from '../helpers/waitFor.js';
 import { storeTest, TestStore } from '../integration/support.js';
-import { EVERY_CASE, each } from './run.js';
+import { EVERY_CASE, each, eventually } from './run.js';
 import { assertWhole } from './scenarios.js';
 import { type Call, isChange, straceMissing, type Traced, touches, trace } from './strace.js';
 
 const WORKER_MAIN = join(dirname(PROGRAM), 'workerMain.cjs');
-const RECOVERY_MS = 15_000;
 /** How many of the calls are tried, if not all. */
 const SAMPLE = 10;
 
@@ -39,7 +37,7 @@ async function runWorker(store: TestStore, fault?: string): Promise<Traced> {
   const traced = trace(command, { dataDir: store.dataDir, cwd: store.root }, fault).finally(() => {
     ended = true;
   });
-  await waitFor(() => ended || isSettled(store));
+  await eventually(() => ended || isSettled(store));
   const worker = store
     .processes()
     .find(({ commandLine }) => commandLine.startsWith(`${process.execPath} ${WORKER_MAIN}`));
@@ -68,7 +66,7 @@ async function dieAt(store: TestStore, { name, nth, text }: Call): Promise<boole
   const when = `killed at ${text}`;
   assertWhole(store.dataDir, when);
   await store.startWorkers('--count', '2');
-  await waitFor(() => isSettled(store), RECOVERY_MS);
+  await eventually(() => isSettled(store));
   await store.ok('worker-stop');
   await store.ok('config-set', 'max_retries', '3'); // takes over a lock that nobody has needed since
   assert.deepEqual(store.lines('twice'), [], `${when}: run twice at once`);
@@ -104,9 +102,9 @@ describe('a job that kills its worker each time', { skip: process.platform !== '
     const beside = [1, 2].map((at) => ({ id: `beside-${at}`, command: 'sleep 0.3', max_retries: 5 }));
     await store.enqueue({ id: 'poison', command: poison, max_retries: 2 }, ...beside);
     await store.startWorkers('--concurrency', '3');
-    await waitFor(() => store.dead().length === 1, 30_000);
+    await eventually(() => store.dead().length === 1);
     await store.enqueue({ id: 'later', command: 'true' });
-    await waitFor(async () => (await store.counts()).completed === 3, RECOVERY_MS);
+    await eventually(async () => (await store.counts()).completed === 3);
     await store.ok('worker-stop');
     assert.deepEqual(
       store.dead().map(({ id, attempts, error }) => [id, attempts, error]),

@@ -7,11 +7,15 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after } from 'node:test';
 import { PROGRAM } from '../helpers/runCli.js';
+import { waitFor } from '../helpers/waitFor.js';
 
 /** Whether every case is tried, which takes minutes, or the most telling ones. */
 export const EVERY_CASE = process.env.QUEUECTL_CHAOS === '1';
 
-const DEADLINE_MS = 20_000;
+const DEADLINE_MS = 30_000;
+
+/** Waits for what takes a worker up to ten seconds, and longer on a busy machine. */
+export const eventually = <T>(condition: () => T | Promise<T>) => waitFor(condition, DEADLINE_MS);
 
 export interface Ended {
   /** Null when a signal ended it. */

@@ -6,14 +6,13 @@ import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe } from 'node:test';
 import { PROGRAM } from '../helpers/runCli.js';
-import { waitFor } from '../helpers/waitFor.js';
 import { storeTest, type TestStore } from '../integration/support.js';
-import { assertDone, environment, queuectl, run } from './run.js';
+import { assertDone, environment, eventually, queuectl, run } from './run.js';
 import { fill, fillWithWorker, removeWorker } from './scenarios.js';
 import { straceMissing } from './strace.js';
 
 /** The lock is taken from a process that lives after 10 seconds; after 3 if it has not even signed it. */
-const TAKEOVER_MS = [2500, 16_000] as const;
+const TAKEOVER_MS = [1000, 25_000] as const;
 const WORKER_MAIN = join(dirname(PROGRAM), 'workerMain.cjs');
 
 /** Where it stops: behind the call with this number, of all of this name or of those that are about a file. */
@@ -71,10 +70,10 @@ async function startSleeper(store: TestStore, command: readonly string[], stop: 
     child.on('close', resolve);
   });
   const stderr = text(child.stderr);
-  const pid = await waitFor(
+  const pid = await eventually(
     () => store.processes().find(({ commandLine }) => commandLine.startsWith(command.join(' ')))?.pid,
   );
-  await waitFor(() => isStopped(pid));
+  await eventually(() => isStopped(pid));
   return {
     wake: () => process.kill(pid, 'SIGCONT'),
     pid,
@@ -119,10 +118,10 @@ describe('a holder of the lock that is stopped', { concurrency: 16, skip: strace
       const sleeper = await startSleeper(store, [process.execPath, WORKER_MAIN, 'worker', JSON.stringify(task)], stop);
       await store.startWorkers();
       const left = async () => ids.length - (await store.counts()).completed;
-      await waitFor(async () => (await left()) <= 1, TAKEOVER_MS[1]);
+      await eventually(async () => (await left()) <= 1);
       assert.equal((await store.counts()).processing, await left(), 'what the sleeper holds stays its own');
       sleeper.wake();
-      await waitFor(async () => (await left()) === 0);
+      await eventually(async () => (await left()) === 0);
       process.kill(sleeper.pid, 'SIGTERM');
       assert.deepEqual(await sleeper.ended, { code: 0, stderr: '' });
       await store.ok('worker-stop');
