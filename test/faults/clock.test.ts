@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { describe } from 'node:test';
+import { after, describe } from 'node:test';
+import { pidExists } from '../../utils/processIdentity.js';
 import { storeTest, type TestStore } from '../integration/support.js';
 import { assertDone, type Ended, each, eventually, missing, queuectl, run } from './run.js';
 import { fill } from './scenarios.js';
@@ -43,9 +44,19 @@ class Clock {
   }
 }
 
+const SHARED_MEMORY = '/dev/shm';
 const COUNT = 150;
 const NOTE = 'echo $QUEUECTL_JOB_ID >> runs';
 const jobs = () => Array.from({ length: COUNT }, (_, at) => ({ id: `job-${at}`, command: NOTE }));
+
+/** libfaketime leaves shared memory behind that is named after its process. */
+after(() => {
+  if (faketimeMissing) return;
+  for (const name of fs.readdirSync(SHARED_MEMORY)) {
+    const pid = /^(?:sem\.)?faketime_s(?:em|hm)_(\d+)$/.exec(name)?.[1];
+    if (pid !== undefined && !pidExists(Number(pid))) fs.rmSync(join(SHARED_MEMORY, name), { force: true });
+  }
+});
 
 describe('a clock', { concurrency: 3, skip: faketimeMissing }, () => {
   storeTest('that is set forward by a day: what was to run until then runs now, and each job once', async (store) => {
