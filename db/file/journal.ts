@@ -191,6 +191,7 @@ export class Journal {
 
   private appendLine(members: string): Landing {
     if (this.obstacle !== undefined) throw storageError(this.obstacle, `write ${this.path}`);
+    if (this.sealed) return 'void'; // by another process, since this one saw the journal begin
     const torn = this.seen > this.offset;
     const seq = this.nextSeq;
     const line = Buffer.from(`${torn ? SPOILER : ''}{"seq":${seq},"by":"${this.writer}",${members}}\n`);

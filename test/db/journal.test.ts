@@ -99,6 +99,15 @@ test('behind a seal nothing counts', (t) => {
   assert.equal(reader.commits, 1);
 });
 
+test('a writer that has read a seal writes nothing behind it', (t) => {
+  const path = newJournal(line(7, '"seal":true'));
+  const writer = open(t, path);
+  read(writer);
+  const size = sizeOf(path);
+  assert.equal(writer.append(put('late'), false), 'void');
+  assert.equal(sizeOf(path), size);
+});
+
 test('a seal whose number is taken seals nothing', (t) => {
   const path = newJournal();
   const [late, early] = [open(t, path), open(t, path)];
