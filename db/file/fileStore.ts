@@ -244,8 +244,8 @@ export class FileStore implements Store {
   private async foldIfDue(view: View, held: HeldLock, lagMs = LAG_MS): Promise<void> {
     if (!view.needsFold || this.foldDueIn(view, lagMs) > 0) return;
     const { fold } = await foldModule();
-    held.renew();
     try {
+      held.renew(); // what was committed must not be done over if the lock is lost
       fold(view, this.paths, held, this.clock());
       this.foldFailure = undefined;
     } catch (error) {
