@@ -23,6 +23,7 @@ export function writeTemp(path: string, content: Buffer): { path: string; identi
   }
   const identity = identityOf(temp);
   if (identity?.size === content.length) return { path: temp, identity };
+  if (identity === null) throw storageError(Object.assign(new Error(temp), { code: 'ENOENT' }), `write ${path}`);
   removeFile(temp);
   throw noSpace(path);
 }

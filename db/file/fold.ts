@@ -14,7 +14,7 @@
  */
 import fs from 'node:fs';
 import { monotonicMs } from '../../utils/clock.js';
-import { storageError } from '../../utils/errors.js';
+import { errnoCode, storageError } from '../../utils/errors.js';
 import { identityOf, removeFile, syncDirectory } from '../../utils/files.js';
 import { type HeldLock, LockLostError } from '../../utils/lock.js';
 import { writeTemp } from '../../utils/tempFiles.js';
@@ -94,10 +94,14 @@ export function replaceSnapshot(
     syncDirectory(paths.dir); // or a power cut would take what is committed to it
   } catch (error) {
     for (const temp of temps) removeFile(temp);
-    if (!held.isMine()) throw new LockLostError(); // the new holder has removed the temporary files
+    if (!held.isMine() || isGone(error)) throw new LockLostError(); // another holder has removed the temporary files
     throw storageError(error, `replace ${paths.queue}`);
   }
 }
+
+/** Whether a file was not there any more: who gets the lock removes temporary files, and then may lose it to us again. */
+const isGone = (error: unknown) =>
+  errnoCode(error) === 'ENOENT' || (error instanceof Error && errnoCode(error.cause) === 'ENOENT');
 
 /** The number that the next journal begins with. A gap before it tells those who follow to read the snapshot again. */
 function firstNumberAfter({ journal, snapshotIsAhead }: View, hasUnnumbered: boolean): number {
@@ -127,7 +131,7 @@ export function replaceFile(path: string, content: Buffer, paths: StorePaths, he
     syncDirectory(paths.dir);
   } catch (error) {
     if (temp !== undefined) removeFile(temp);
-    if (!held.isMine()) throw new LockLostError(); // the new holder has removed the temporary file
+    if (!held.isMine() || isGone(error)) throw new LockLostError(); // another holder has removed the temporary file
     throw storageError(error, `replace ${path}`);
   }
 }

@@ -21,8 +21,6 @@ import { type Descriptors, type Files, NO_DESCRIPTORS, System } from './simulate
 
 export interface Scenario {
   readonly name: string;
-  /** Why it is known to break a promise. */
-  readonly todo?: string;
   /** What is done to the store, by one process and in peace, before the others come. */
   readonly before: readonly ModelStep[];
   /** Whether another process was killed then in the middle of a fold, and has left its lock. */

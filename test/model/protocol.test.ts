@@ -50,8 +50,8 @@ describe('whatever the order of their calls, processes keep the promises of the 
     program = await buildExplorer(tempStore());
   });
 
-  for (const { name, todo = false } of SCENARIOS) {
-    test(name, { timeout: DEADLINE_MS, todo }, async (t) => {
+  for (const { name } of SCENARIOS) {
+    test(name, { timeout: DEADLINE_MS }, async (t) => {
       const { broken, failures, ...counts } = await explore(program, { scenario: name, isLong });
       t.diagnostic(`${name}: ${told(counts)}`);
       assert.equal(broken, undefined, broken && `${broken.promise}\n${broken.schedule.join('\n')}`);

@@ -32,14 +32,11 @@ const configures = (key: 'max_retries' | 'backoff_base', value: number): Actor =
 const reads: Actor = { folds: 'at close', steps: [{ verb: 'list' }, { verb: 'list' }] };
 const tidies: Actor = { folds: 'at close', steps: [close] };
 
-const RENEW = 'a lock lost after the commit and before the fold has the transaction done over';
-const GONE = 'a temporary file that another holder of the lock removed is taken for a fault of the disk';
 const ALL = Number.POSITIVE_INFINITY;
 
 export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'a fold that adds, and a claim with a fold',
-    todo: RENEW,
     before: ATREST,
     processes: [addsByFold('a'), claimsAndFolds('w')],
     coarse: true,
@@ -48,7 +45,6 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'the same, call by call',
-    todo: RENEW,
     before: ATREST,
     processes: [addsByFold('a'), claimsAndFolds('w')],
     budget: { long: 1 },
@@ -56,7 +52,6 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'two that add and tidy up',
-    todo: GONE,
     before: ATREST,
     processes: [addsAndTidies('a'), addsAndTidies('b')],
     alike: true,
@@ -66,7 +61,6 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'a fold that was cut short',
-    todo: GONE,
     before: [create('x')],
     cutShort: true,
     processes: [claims('w'), addsByFold('a')],
@@ -122,7 +116,6 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'a lock that is renewed',
-    todo: RENEW,
     before: ATREST,
     processes: [addsByFold('a'), claimsAndFolds('w')],
     coarse: true,
