@@ -244,7 +244,7 @@ export class Storm {
   /** Mostly one process, sometimes a few, rarely all of queuectl. */
   private victims(): Process[] {
     const living = this.store.processes();
-    if (this.random.chance(0.02)) return living.filter((process) => kindOf(process) !== 'command');
+    if (this.random.chance(0.05)) return living.filter((process) => kindOf(process) !== 'command');
     const count = this.random.chance(0.1) ? 3 : 1;
     const picked = new Set<Process>();
     while (picked.size < Math.min(count, living.length)) {

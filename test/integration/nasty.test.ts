@@ -102,7 +102,9 @@ describe('nasty commands', { concurrency: 3 }, () => {
     await store.enqueue({ id: 'deaf', command: deaf });
     await store.startWorkers();
     await waitFor(() => store.has('begun'));
+    const began = performance.now();
     assert.equal(await store.ok('worker-stop', '--now', '--json'), '{"stopped":1}\n');
+    assert.ok(performance.now() - began < 5000, 'its worker did not have to give up');
     const { state, attempts } = store.job('deaf');
     assert.deepEqual({ state, attempts }, { state: 'pending', attempts: 0 });
   });
