@@ -53,8 +53,10 @@ const CONCURRENCY = 2;
 const WAITING_JOBS = 60;
 
 /** What the record of an attempt holds; each line is written at once, so that a kill leaves it out or whole. */
-const JOB = `exec 9>>"locks/$QUEUECTL_JOB_ID"
-flock -n 9 || { echo "$QUEUECTL_JOB_ID" >> overlaps; exit 1; }
+const JOB = `me="$QUEUECTL_JOB_ID, attempt $QUEUECTL_ATTEMPT, process $$ of $PPID"
+exec 9<>"locks/$QUEUECTL_JOB_ID"
+flock -n 9 || { echo "$me beside $(cat <&9)" >> overlaps; exit 1; }
+echo "$me" >&9
 echo "$QUEUECTL_JOB_ID $QUEUECTL_ATTEMPT start" >> ran
 sleep $NAP
 echo "$QUEUECTL_JOB_ID $QUEUECTL_ATTEMPT end" >> ran
