@@ -58,8 +58,11 @@ describe('odd text', { concurrency: 2 }, () => {
         ? store.ok('enqueue', JSON.stringify({ id, command, max_retries: 0 }))
         : store.ok('enqueue', `--id=${id}`, '--max-retries=0', command),
     );
-    await each((id) => refused('enqueue', `--id=${id}`, 'true'));
-    await each((id) => refused('logs', '--', id));
+    for (const id of IDS.slice(-3)) {
+      printed += await refused('enqueue', `--id=${id}`, 'true');
+      printed += await refused('logs', '--', id);
+      printed += await refused('dlq-retry', '--', id);
+    }
     await drain(store);
     printed += await store.ok('dlq-list');
     assert.deepEqual(
@@ -71,7 +74,6 @@ describe('odd text', { concurrency: 2 }, () => {
     );
     writeFileSync(join(store.root, 'good'), '');
     await each((id) => store.ok('dlq-retry', '--', id));
-    await each((id) => refused('dlq-retry', '--', id));
     await drain(store);
     printed += await store.ok('list');
     assert.doesNotMatch(printed, DRIVES_A_TERMINAL);
