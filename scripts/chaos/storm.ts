@@ -42,8 +42,8 @@ const kindOf = ({ commandLine }: Process) => kinds.find((kind) => commandLine.in
 /** How many processes of each kind were killed, and how many commands of each kind were acknowledged. */
 export type Toll = Record<Kind | 'enqueue' | 'dlq-retry' | 'config-set' | 'attempts', number>;
 
-/** The lock of a process that was killed is taken over after three seconds; the rest is for a busy machine. */
-const OPENS_WITHIN_MS = 10_000;
+/** The lock of a process that was killed is taken over after three seconds, that of a zombie after ten. */
+const OPENS_WITHIN_MS = 15_000;
 const ENQUEUES_WITHIN_MS = 30_000;
 const STARTS_WITHIN_MS = 30_000;
 const SETTLES_WITHIN_MS = 40_000;
