@@ -17,6 +17,8 @@ const USAGE = `Usage: npm run chaos -- [--kills <n>] [--rounds <n>] [--seed <n>]
 const PROJECT = join(import.meta.dirname, '..', '..');
 /** Whose tests have a long form. */
 const TESTS = ['test/integration/chaos.test.ts', 'test/integration/nasty.test.ts', 'test/faults', 'test/model'];
+/** A round ends after so long, however often it has killed by then. */
+const ROUND_SECONDS = 150;
 const WRONG_USAGE = 2;
 
 const say = (text: string) => process.stdout.write(`${text}\n`);
@@ -40,7 +42,7 @@ async function rage(seed: number, kills: number): Promise<void> {
   const began = performance.now();
   const store = new TestStore();
   try {
-    const storm = new Storm(store, { seed, kills, seconds: 600 });
+    const storm = new Storm(store, { seed, kills, seconds: ROUND_SECONDS });
     await storm.rage();
     await store.assertNothingLeft();
     say(`  ${Math.round((performance.now() - began) / 1000)} s, ${JSON.stringify(storm.toll)}`);
