@@ -2,7 +2,7 @@
 # in a fraction of the time, and can enter a process group of its own and note it before the command begins.
 #
 # stdin   requests: the length as 32 bits, big-endian, then that many bytes, which are fields with NUL between them:
-#         id, directory, log file, group note, number of variables, NAME=value ..., arguments of sh ...
+#         id, directory, log file, group note, guard, number of variables, NAME=value ..., arguments of sh ...
 # stdout  "ready" once; then for each request
 #         "started ID PID SIZE"       the command runs; SIZE: the log file's length before. Told only of a command that
 #                                     does not end at once: telling of each would cost as much as running it
@@ -89,7 +89,7 @@ while (1) {
 kill KILL => map { ($_, -$_) } keys %running;    # the pid too: it may not lead its group yet
 
 sub start {
-    my ($id, $directory, $log_file, $note_file, $variables, @args) = @_;
+    my ($id, $directory, $log_file, $note_file, $guard, $variables, @args) = @_;
     close STDOUT;    # so that the next file opened becomes number 1
     sysopen STDOUT, $log_file, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0600 or return fail($id, 'log');
     open STDERR, '>&', \*STDOUT or return fail($id, 'log');
@@ -104,7 +104,7 @@ sub start {
     my $start_time = $started + int((uptime() - $before) * $TICKS_A_SECOND);
     my $pid        = fork;
     return fail($id, 'fork') unless defined $pid;
-    run($id, $notes{$note_file}, $start_time, \@args) if $pid == 0;
+    run($id, $notes{$note_file}, $start_time, $guard, \@args) if $pid == 0;
     my $pidfd = open_pidfd($pid);
     if ($pidfd < 0) {
         my $errno = $! + 0;
@@ -120,12 +120,13 @@ sub start {
 
 # Becomes the command, or ends.
 sub run {
-    my ($id, $note, $start_time, $args) = @_;
+    my ($id, $note, $start_time, $guard, $args) = @_;
     setpgrp 0, 0;
     sysseek $note, 0, 0;
     my $written = syswrite $note, sprintf("%-47s\n", "$$ $start_time");    # as utils/groupNote.ts describes
     $! = $ENOSPC if defined $written && $written < 48;
-    unless (($written || 0) == 48) {
+    # Who takes the worker for dead removes the guard, and then looks for the note: one of the two sees the other.
+    unless (($written || 0) == 48 && ($guard eq '' || -e $guard)) {
         fail($id, 'note');
         exit 1;
     }

@@ -147,6 +147,7 @@ function encode(id: string, run: Run): Buffer {
     run.cwd ?? '',
     run.logFile,
     run.groupNote,
+    run.guard ?? '',
     String(variables.length),
     ...variables,
     ...shellArguments(run.command),

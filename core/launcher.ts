@@ -18,6 +18,8 @@ export interface Run {
   readonly logFile: string;
   /** While the command runs this file notes its process group. No other command that runs has the same. */
   readonly groupNote: string;
+  /** If this file is gone once the group is noted, the command does not begin. Only the fork server can promise that. */
+  readonly guard?: string;
 }
 
 /** How a command ended. */

@@ -20,11 +20,17 @@ export async function recoverLost(store: Store, queue: QueueManager): Promise<Pr
   const processing = await jobs.listJobs('processing');
   const records = await workers.listRecords();
   const unreadable = await workers.listUnreadable();
-  const unrecorded = await workers.listUnrecorded();
   const dead = records.filter((record) => !isAlive(record));
-  for (const record of dead) if (mayHaveLeftCommands(record)) await endCommands(store, record.id);
-  const deadUnreadable = unreadable.filter(({ mayLive }) => !mayLive).map(({ id }) => id);
-  for (const id of [...deadUnreadable, ...unrecorded]) await endCommands(store, id);
+  const gone = [
+    ...dead.map(({ id }) => id),
+    ...unreadable.filter(({ mayLive }) => !mayLive).map(({ id }) => id),
+    ...(await workers.listUnrecorded()),
+  ];
+  const restarted = new Set(dead.filter((record) => !mayHaveLeftCommands(record)).map(({ id }) => id));
+  for (const id of gone) {
+    await workers.condemn(id); // a command whose group is not noted by now does not begin any more
+    if (!restarted.has(id)) await endCommands(store, id);
+  }
   const present = [
     ...records.filter((record) => !dead.includes(record)),
     ...unreadable.filter(({ mayLive }) => mayLive),
@@ -37,7 +43,7 @@ export async function recoverLost(store: Store, queue: QueueManager): Promise<Pr
   for (const job of lost) {
     if ((await queue.handleRetry(job, { kind: 'worker died' })) !== 'refused') recovered.push(job);
   }
-  for (const id of [...dead.map((record) => record.id), ...unrecorded]) await workers.unregister(id);
+  for (const id of gone) await workers.unregister(id);
   return recovered;
 }
 

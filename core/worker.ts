@@ -156,6 +156,7 @@ export class Worker {
         env: { QUEUECTL_JOB_ID: job.id, QUEUECTL_ATTEMPT: String(job.attempts) },
         logFile: await store.logFile(job.id),
         groupNote: store.workers.groupNote(id, slot.number),
+        guard: store.workers.recordFile(id),
       };
       const limits = { timeoutSeconds: job.timeout ?? job_timeout, graceMs, maxOutputBytes: log_max_bytes };
       const { ended, end } = processor.process(run, limits);

@@ -86,6 +86,10 @@ export interface WorkerRepo {
   /** Every record on disk that can be read, of living and of dead processes. */
   listRecords(): Promise<WorkerRecord[]>;
   listUnreadable(): Promise<UnreadableRecord[]>;
+  /** Takes a worker off the record, so that no command of its begins any more; what is noted of those that run stays. */
+  condemn(workerId: string): Promise<void>;
+  /** The file that is there as long as a worker is on record. */
+  recordFile(workerId: string): string;
   /** Where the process group is noted of the command that runs in a worker's slot, before the command begins. */
   groupNote(workerId: string, slot: number): string;
   /** The groups of the commands that a worker was running when it was heard of last. */

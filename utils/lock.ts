@@ -14,7 +14,7 @@ import { monotonicMs } from './clock.js';
 import { delay, pause } from './delay.js';
 import { errnoCode, QueuectlError, storageError } from './errors.js';
 import { openToAppend } from './files.js';
-import { pidExists } from './processIdentity.js';
+import { pidRuns } from './processIdentity.js';
 
 type Lockfile = typeof import('proper-lockfile');
 let lockfile: Lockfile | undefined;
@@ -196,7 +196,7 @@ function statLock(file: string): { readonly mtime: Date } {
 function isStale({ ctimeMs, mtimeMs }: fs.Stats): boolean {
   const ageMs = Date.now() - ctimeMs;
   if (ageMs < -STALE_MS) return true; // made before the clock was set back, it would not grow stale
-  return ageMs >= STALE_IF_ALIVE_MS || (ageMs >= STALE_MS && !pidExists(ownerOf(mtimeMs)));
+  return ageMs >= STALE_IF_ALIVE_MS || (ageMs >= STALE_MS && !pidRuns(ownerOf(mtimeMs)));
 }
 
 const ownerOf = (mtimeMs: number) => Math.floor(mtimeMs / 1000);
@@ -215,7 +215,7 @@ export function inspectLock(path: string): LockState | undefined {
   const stat = fs.lstatSync(path, { throwIfNoEntry: false });
   if (stat === undefined) return undefined;
   const pid = ownerOf(stat.mtimeMs);
-  return { pid, isHeld: pidExists(pid) && !isStale(stat), ctimeMs: stat.ctimeMs };
+  return { pid, isHeld: pidRuns(pid) && !isStale(stat), ctimeMs: stat.ctimeMs };
 }
 
 /**

@@ -97,8 +97,9 @@ export function pidExists(pid: number): boolean {
   }
 }
 
-/** Whether a process with this pid runs, whichever it is; a zombie does not. */
-export const pidRuns = (pid: number): boolean => pidExists(pid) && lookUp(pid)?.isZombie !== true;
+/** Whether a process with this pid runs, whichever it is; a zombie does not, where that is told at little cost (Linux). */
+export const pidRuns = (pid: number): boolean =>
+  pidExists(pid) && !(process.platform === 'linux' && lookUp(pid)?.isZombie === true);
 
 let knownNamespace: string | undefined;
 

@@ -18,7 +18,7 @@ export class FileWorkerRepo implements WorkerRepo {
     const { writeTemp } = await import('../../utils/tempFiles.js'); // only workers register
     try {
       makeDirectory(this.directory);
-      const path = `${this.directory}/${record.id}.json`;
+      const path = this.recordFile(record.id);
       const temp = writeTemp(path, Buffer.from(`${JSON.stringify(record)}\n`)).path;
       touch(temp);
       fs.renameSync(temp, path);
@@ -29,12 +29,20 @@ export class FileWorkerRepo implements WorkerRepo {
 
   async unregister(workerId: string): Promise<void> {
     for (const note of this.groupNotes(workerId)) removeFile(note);
-    removeFile(`${this.directory}/${workerId}.json`);
+    await this.condemn(workerId);
+  }
+
+  async condemn(workerId: string): Promise<void> {
+    removeFile(this.recordFile(workerId));
+  }
+
+  recordFile(workerId: string): string {
+    return `${this.directory}/${workerId}.json`;
   }
 
   async heartbeat(id: string): Promise<void> {
     try {
-      touch(`${this.directory}/${id}.json`);
+      touch(this.recordFile(id));
     } catch (error) {
       if (errnoCode(error) !== 'ENOENT') throw storageError(error, `write to ${this.directory}`);
     }

@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { LockLostError, lock } from '../../utils/lock.js';
+import { lookUp } from '../../utils/processIdentity.js';
 import { onFsCall } from '../db/fsCalls.js';
 import { tempStore } from '../helpers/tempStore.js';
 import { waitFor } from '../helpers/waitFor.js';
+
+const onLinuxOnly = { skip: process.platform !== 'linux' };
 
 const newPath = () => join(tempStore(), 'lock');
 
@@ -58,6 +63,21 @@ for (const [what, pid, ageMs] of LEFT) {
     assert.equal(fs.existsSync(path), false);
   });
 }
+
+test('a lock left by a zombie is taken over as early as that of any dead process', onLinuxOnly, async (t) => {
+  // The shell starts a process that ends and becomes a program that never waits for it.
+  const parent = spawn('/bin/sh', ['-c', 'sleep 0 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  t.after(() => parent.kill('SIGKILL'));
+  const [line] = await once(parent.stdout, 'data');
+  const pid = Number(String(line));
+  await waitFor(() => lookUp(pid)?.isZombie);
+  const path = newPath();
+  leaveLock(t, path, pid, 4000);
+  const began = performance.now();
+  const held = await lock(path);
+  assert.ok(performance.now() - began < 3000);
+  held.unlock();
+});
 
 test('a lock of a process that is alive and busy is not', async (t) => {
   const path = newPath();
