@@ -9,7 +9,7 @@ import type { WorkerRecord } from '../schema.js';
 import type { UnreadableRecord, WorkerRepo } from '../store.js';
 
 const RECORD_FILE = /^(.+)\.json$/;
-const GROUP_NOTE = /^(.+)\.\d+$/;
+const GROUP_NOTE = /^([^.]+)\.\d+$/; // no temporary file, which has more dots
 
 export class FileWorkerRepo implements WorkerRepo {
   constructor(private readonly directory: string) {}

@@ -29,7 +29,7 @@ const JOURNAL = 'journal.ndjson';
 const COMMAND_STOPS: readonly Stop[] = [
   { title: 'has made the lock', call: 'link', nth: 1, file: LOCK },
   { title: 'has signed the lock', call: 'utimensat', nth: 1, file: LOCK },
-  { title: 'has read the store', call: 'statx', nth: 1, file: 'dlq.json' },
+  { title: 'has read the store', call: 'statx', nth: 2, file: 'dlq.json' },
   { title: 'has sealed the journal', call: 'write', nth: 1, file: JOURNAL },
   { title: 'has replaced queue.json', call: 'rename', nth: 3 },
   { title: 'has replaced the journal', call: 'rename', nth: 4 },
@@ -42,8 +42,8 @@ const LINE_STOPS: readonly Stop[] = [
 const WORKER_STOPS: readonly Stop[] = [
   { title: 'has made the lock', call: 'link', nth: 3, file: LOCK },
   { title: 'has signed the lock', call: 'utimensat', nth: 3, file: LOCK },
-  { title: 'looks at the store', call: 'statx', nth: 4, file: 'dlq.json' },
-  { title: 'looks at the store once more', call: 'statx', nth: 5, file: 'dlq.json' },
+  { title: 'looks at the store', call: 'statx', nth: 5, file: 'dlq.json' },
+  { title: 'looks at the store once more', call: 'statx', nth: 6, file: 'dlq.json' },
   { title: 'has claimed a job', call: 'write', nth: 1, file: JOURNAL },
   { title: 'has settled a job and claimed another', call: 'write', nth: 3, file: JOURNAL },
 ];

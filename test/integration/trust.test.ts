@@ -168,7 +168,7 @@ storeTest('a link in the place of the lock or of the log of the workers is refus
   const enqueue = await store.run(['enqueue', 'true']);
   assert.equal(
     enqueue.stderr,
-    `queuectl: cannot lock ${store.dataDir}: is a symbolic link. Put a file in the place of the link.\n`,
+    `queuectl: cannot lock ${store.dataDir}/lock/store: is a symbolic link. Put a file in the place of the link.\n`,
   );
   assert.equal(store.has('elsewhere'), false);
   assert.equal(fs.readFileSync(victim, 'utf8'), 'untouched');
