@@ -184,13 +184,18 @@ export class FileStore implements Store {
       try {
         return await lock(path);
       } catch (error) {
-        if (errnoCode(error) !== 'ENOENT') throw error;
+        if (errnoCode(error) !== 'ENOENT' || this.wasRemoved()) throw error;
         this.makeDirectories(); // the first use of a store
         return await lock(path);
       }
     } catch (error) {
       throw storageError(error, `lock ${dir}`);
     }
+  }
+
+  /** A worker, which is on record in the store, must not bring back one that was removed. */
+  private wasRemoved(): boolean {
+    return this.folds === 'in time' && !fs.existsSync(this.paths.dir);
   }
 
   private makeDirectories(): void {
@@ -312,7 +317,7 @@ export class FileStore implements Store {
   }
 
   watch(onChange: () => void): () => void {
-    this.makeDirectories();
+    if (!this.wasRemoved()) this.makeDirectories();
     let watcher: fs.FSWatcher;
     try {
       watcher = fs.watch(this.paths.dir, (_event, name) => {
