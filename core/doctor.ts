@@ -92,12 +92,10 @@ function checkClock(jobs: readonly Job[], dead: readonly DeadJob[], now: number)
 
 async function checkWorkers(store: Store, queue: QueueManager, jobs: readonly Job[]): Promise<Check> {
   const name = 'workers';
-  const records = await store.workers.listRecords();
-  const unreadable = await store.workers.listUnreadable();
+  const { records, unreadable, unrecorded } = await store.workers.survey();
   const dead = records.filter((record) => !isAlive(record));
   const mayLive = unreadable.filter((record) => record.mayLive);
   const present = new Set([...records.filter(isAlive), ...mayLive].map(({ id }) => id));
-  const unrecorded = await store.workers.listUnrecorded();
   const lost = jobs.filter((job) => job.state === 'processing' && !present.has(job.worker_id));
   if (dead.length + lost.length + unrecorded.length === 0) {
     return { name, state: 'ok', fact: `${records.filter(({ role }) => role === 'worker').length} work on the queue` };

@@ -18,13 +18,12 @@ export async function recoverLost(store: Store, queue: QueueManager): Promise<Pr
   const { workers, jobs } = store;
   // Jobs before records: a worker is on record before it claims, so no job listed here has a worker that is yet to come.
   const processing = await jobs.listJobs('processing');
-  const records = await workers.listRecords();
-  const unreadable = await workers.listUnreadable();
+  const { records, unreadable, unrecorded } = await workers.survey();
   const dead = records.filter((record) => !isAlive(record));
   const gone = [
     ...dead.map(({ id }) => id),
     ...unreadable.filter(({ mayLive }) => !mayLive).map(({ id }) => id),
-    ...(await workers.listUnrecorded()),
+    ...unrecorded,
   ];
   const restarted = new Set(dead.filter((record) => !mayHaveLeftCommands(record)).map(({ id }) => id));
   for (const id of gone) {

@@ -127,7 +127,7 @@ export class WorkerManager {
       }
     }
     await this.recoverLost();
-    const doubt = await this.findDoubt();
+    const { doubt } = await this.listWorkers();
     if (doubt !== undefined) throw doubt;
     const elsewhere = all.length - living.length;
     if (elsewhere > 0) {
@@ -137,15 +137,13 @@ export class WorkerManager {
     return living.filter(({ role }) => role === 'worker').length;
   }
 
-  /** The workers that live. */
-  async listWorkers(): Promise<WorkerRecord[]> {
-    const records = await this.store.workers.listRecords();
-    return records.filter((record) => record.role === 'worker' && isAlive(record));
-  }
-
-  /** Why there may be a worker that `listWorkers` does not know; undefined when that is not so. */
-  async findDoubt(): Promise<QueuectlError | undefined> {
-    return (await this.store.workers.listUnreadable()).find(({ mayLive }) => mayLive)?.fault;
+  /** The workers that live; `doubt` says why there may be others, if there may. */
+  async listWorkers(): Promise<{ workers: WorkerRecord[]; doubt: QueuectlError | undefined }> {
+    const { records, unreadable } = await this.store.workers.survey();
+    return {
+      workers: records.filter((record) => record.role === 'worker' && isAlive(record)),
+      doubt: unreadable.find(({ mayLive }) => mayLive)?.fault,
+    };
   }
 
   /** Takes back the jobs of workers that died. */

@@ -77,6 +77,13 @@ export interface UnreadableRecord {
   readonly fault: QueuectlError;
 }
 
+export interface Survey {
+  readonly records: WorkerRecord[];
+  readonly unreadable: UnreadableRecord[];
+  /** The workers of which groups are noted though they are not on record: somebody has removed the record. */
+  readonly unrecorded: string[];
+}
+
 export interface WorkerRepo {
   register(record: WorkerRecord): Promise<void>;
   /** Forgets a worker and the groups noted for it. */
@@ -85,7 +92,8 @@ export interface WorkerRepo {
   heartbeat(id: string): Promise<void>;
   /** Every record on disk that can be read, of living and of dead processes. */
   listRecords(): Promise<WorkerRecord[]>;
-  listUnreadable(): Promise<UnreadableRecord[]>;
+  /** All that is known of workers. */
+  survey(): Promise<Survey>;
   /** Takes a worker off the record, so that no command of its begins any more; what is noted of those that run stays. */
   condemn(workerId: string): Promise<void>;
   /** The file that is there as long as a worker is on record. */
@@ -94,8 +102,6 @@ export interface WorkerRepo {
   groupNote(workerId: string, slot: number): string;
   /** The groups of the commands that a worker was running when it was heard of last. */
   listGroups(workerId: string): Promise<ProcessGroup[]>;
-  /** The workers of which groups are noted though they are not on record: somebody has removed the record. */
-  listUnrecorded(): Promise<string[]>;
 }
 
 /** The repositories that a transaction joins. */

@@ -125,8 +125,11 @@ function keepCompiledCode(): void {
     const { codeToKeep } = require(${JSON.stringify(join(dist, 'queuectl.cjs'))});
     process.once('exit', () => require('node:fs').writeFileSync(cache, codeToKeep()));`;
   const dataDir = mkdtempSync(join(tmpdir(), 'queuectl-build-'));
-  const args = ['--eval', program, '--', 'enqueue', 'true', '--data-dir', dataDir];
-  execFileSync(process.execPath, args, { env: {}, stdio: ['ignore', 'ignore', 'inherit'] });
+  const args = ['enqueue', 'true', '--data-dir', dataDir];
+  // What is compiled for the first command of a store, which makes it, is not what those after it need.
+  for (const run of [[join(dist, 'queuectl.cjs')], ['--eval', program, '--']]) {
+    execFileSync(process.execPath, [...run, ...args], { env: {}, stdio: ['ignore', 'ignore', 'inherit'] });
+  }
   rmSync(dataDir, { recursive: true });
 }
 

@@ -5,8 +5,6 @@
 import fs from 'node:fs';
 import { Script } from 'node:vm';
 
-const CHECKSUM_BYTES = 4;
-
 const file = `${__dirname}/main.cjs`;
 const bundle = fs.readFileSync(file);
 const cachedData = readCode(`${__dirname}/main.cache`);
@@ -14,34 +12,24 @@ const source = `(function (exports, require, module, __filename, __dirname) {${b
 const script = new Script(source, { filename: file, ...(cachedData === undefined ? {} : { cachedData }) });
 script.runInThisContext()(exports, require, module, file, __dirname);
 
-/** V8 looks at the length of the code and of its source only, and dies of damaged code. So the file begins with a checksum. */
+/**
+ * V8 looks at the length of the code and of its source only, and dies of damaged code. So the file holds the bundle, and
+ * the code twice: to compare takes nothing, where a checksum would take as long as the code saves.
+ */
 function readCode(path: string): Buffer | undefined {
   if (!fs.existsSync(path)) return undefined;
   const content = fs.readFileSync(path);
-  const code = content.subarray(CHECKSUM_BYTES);
-  const isWhole = content.length > CHECKSUM_BYTES && content.readInt32LE() === checksumOf(code);
-  return isWhole ? code : undefined;
-}
-
-function checksumOf(code: Buffer): number {
-  return checksum(code, checksum(bundle, 0));
-}
-
-/** Polynomial, by words of four bytes; the last few bytes are a word. (node:zlib, for a CRC-32, takes 3 ms to load.) */
-function checksum(bytes: Buffer, before: number): number {
-  const words = new Int32Array(Math.ceil(bytes.length / 4));
-  Buffer.from(words.buffer).set(bytes);
-  let sum = before;
-  for (let at = 0; at < words.length; at++) sum = (Math.imul(sum, 31) + (words[at] ?? 0)) | 0;
-  return sum;
+  const codes = content.subarray(bundle.length);
+  const middle = codes.length / 2;
+  const code = codes.subarray(0, middle);
+  const isWhole = content.subarray(0, bundle.length).equals(bundle) && code.equals(codes.subarray(middle));
+  return isWhole && code.length > 0 ? code : undefined;
 }
 
 /** What `main.cache` is to hold after what has been run. */
 function codeToKeep(): Buffer {
   const code = script.createCachedData();
-  const head = Buffer.alloc(CHECKSUM_BYTES);
-  head.writeInt32LE(checksumOf(code));
-  return Buffer.concat([head, code]);
+  return Buffer.concat([bundle, code, code]);
 }
 
 export { codeToKeep, script };

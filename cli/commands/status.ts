@@ -13,11 +13,8 @@ export const status: Command = {
     await withCore(dataDir, async ({ queue, workers }) => {
       await workers.recoverLost();
       const jobs = await queue.counts();
-      const counts = [
-        ['activeWorkers', (await workers.listWorkers()).length],
-        ...LISTED_STATES.map((state) => [state, jobs[state]]),
-      ];
-      const doubt = await workers.findDoubt();
+      const { workers: living, doubt } = await workers.listWorkers();
+      const counts = [['activeWorkers', living.length], ...LISTED_STATES.map((state) => [state, jobs[state]])];
       if (doubt !== undefined) warn(`there may be more workers: ${doubt.message}`);
       const line = counts.map(([name, count]) => `${name}: ${count}`).join(', ');
       printResult(json, `📊 Queue Status:\n{ ${line} }`, Object.fromEntries(counts));

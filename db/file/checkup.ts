@@ -371,7 +371,7 @@ function checkTempFiles({ paths, underLock }: Checkup): Check {
 
 async function checkWorkerRecords({ paths, workers, clock }: Checkup): Promise<Check> {
   const name = 'worker records';
-  const unreadable = await workers.listUnreadable();
+  const { unreadable } = await workers.survey();
   const dead = unreadable.filter(({ mayLive }) => !mayLive);
   const doubtful = unreadable.find(({ mayLive }) => mayLive);
   const first = doubtful ?? dead[0];

@@ -6,7 +6,7 @@ import { damaged, makeDirectory, parseJsonFile, readWhole, removeFile } from '..
 import { type ProcessGroup, readGroupNote } from '../../utils/groupNote.js';
 import { isElsewhere, pidRuns } from '../../utils/processIdentity.js';
 import type { WorkerRecord } from '../schema.js';
-import type { UnreadableRecord, WorkerRepo } from '../store.js';
+import type { Survey, UnreadableRecord, WorkerRepo } from '../store.js';
 
 const RECORD_FILE = /^(.+)\.json$/;
 const GROUP_NOTE = /^([^.]+)\.\d+$/; // no temporary file, which has more dots
@@ -49,33 +49,29 @@ export class FileWorkerRepo implements WorkerRepo {
   }
 
   async listRecords(): Promise<WorkerRecord[]> {
-    return this.read().records;
+    return (await this.survey()).records;
   }
 
-  async listUnreadable(): Promise<UnreadableRecord[]> {
-    return this.read().unreadable;
-  }
-
-  private read(): { records: WorkerRecord[]; unreadable: UnreadableRecord[] } {
+  async survey(): Promise<Survey> {
     const records: WorkerRecord[] = [];
     const unreadable: UnreadableRecord[] = [];
-    for (const name of this.names()) {
+    const noted = new Set<string>();
+    const names = this.names(); // a record is there before the first note, and goes after the last
+    for (const name of names) {
+      const [, noteOf] = GROUP_NOTE.exec(name) ?? [];
+      if (noteOf !== undefined) noted.add(noteOf);
       const [, id] = RECORD_FILE.exec(name) ?? [];
       if (id === undefined) continue;
       const path = `${this.directory}/${name}`;
       try {
-        const file = readWhole(path);
-        if (file === null) continue; // it has just left
-        const record = parseJsonFile(path, file.content);
-        if (!isRecord(record) || record.id !== id) throw damaged(path, 'it is no worker record');
-        const heard_of_at = Number(file.identity.mtime_ns) / 1e6;
-        records.push(isElsewhere(record) ? { ...record, heard_of_at } : record);
+        const record = readRecord(path, id);
+        if (record !== null) records.push(record);
       } catch (error) {
         if (!(error instanceof QueuectlError)) throw error;
         unreadable.push({ id, path, mayLive: pidRuns(Number.parseInt(id, 10)), fault: error });
       }
     }
-    return { records, unreadable };
+    return { records, unreadable, unrecorded: [...noted].filter((id) => !names.includes(`${id}.json`)) };
   }
 
   groupNote(workerId: string, slot: number): string {
@@ -86,12 +82,6 @@ export class FileWorkerRepo implements WorkerRepo {
     return this.groupNotes(workerId)
       .map(readGroupNote)
       .filter((group) => group !== undefined);
-  }
-
-  async listUnrecorded(): Promise<string[]> {
-    const names = this.names(); // a record is there before the first note, and goes after the last
-    const noted = names.flatMap((name) => GROUP_NOTE.exec(name)?.[1] ?? []);
-    return [...new Set(noted)].filter((id) => !names.includes(`${id}.json`));
   }
 
   private groupNotes(workerId: string): string[] {
@@ -114,6 +104,16 @@ export class FileWorkerRepo implements WorkerRepo {
 function touch(path: string): void {
   const seconds = monotonicMs() / 1000;
   fs.utimesSync(path, seconds, seconds);
+}
+
+/** @returns null when it has just left */
+function readRecord(path: string, id: string): WorkerRecord | null {
+  const file = readWhole(path);
+  if (file === null) return null;
+  const record = parseJsonFile(path, file.content);
+  if (!isRecord(record) || record.id !== id) throw damaged(path, 'it is no worker record');
+  const heard_of_at = Number(file.identity.mtime_ns) / 1e6;
+  return isElsewhere(record) ? { ...record, heard_of_at } : record;
 }
 
 function isRecord(value: unknown): value is WorkerRecord {

@@ -60,7 +60,7 @@ for (const content of ['', '{"id":"w1"', '[]', 'null', '{}', JSON.stringify({ ..
     for (const id of ['w1', 'w2', `${process.pid}-w3`]) await repo.register(record(id));
     for (const name of ['w1.json', `${process.pid}-w3.json`]) fs.writeFileSync(join(directory, name), content);
     assert.deepEqual(await repo.listRecords(), [record('w2')]);
-    const unreadable = await repo.listUnreadable();
+    const { unreadable } = await repo.survey();
     assert.deepEqual(
       unreadable.map(({ id, mayLive }) => ({ id, mayLive })).sort((a, b) => Number(a.mayLive) - Number(b.mayLive)),
       [
