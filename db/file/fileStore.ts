@@ -60,6 +60,8 @@ export class FileStore implements Store {
   private readonly paths: StorePaths;
   private readonly clock: Clock;
   private readonly folds: NonNullable<FileStoreOptions['folds']>;
+  /** Asked for workers only. */
+  private readonly wasThere: boolean;
   private readonly turns = new Mutex();
   private view: View | undefined;
   private foldTimer: NodeJS.Timeout | undefined;
@@ -72,6 +74,7 @@ export class FileStore implements Store {
     this.paths = storePaths(dataDir);
     this.clock = clock;
     this.folds = folds;
+    this.wasThere = folds === 'in time' && fs.existsSync(dataDir);
     const access: Access = {
       read: (look) => this.turns.run(async () => look(this.currentState())),
       write: (change) => this.inTransaction(async (draft) => change(draft)),
@@ -195,7 +198,7 @@ export class FileStore implements Store {
 
   /** A worker, which is on record in the store, must not bring back one that was removed. */
   private wasRemoved(): boolean {
-    return this.folds === 'in time' && !fs.existsSync(this.paths.dir);
+    return this.wasThere && !fs.existsSync(this.paths.dir);
   }
 
   private makeDirectories(): void {

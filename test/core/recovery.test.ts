@@ -120,6 +120,21 @@ describe('recoverLost', () => {
     });
   }
 
+  test('takes a dead worker off the record before it looks for its commands, so that none begins behind its back', async (t) => {
+    const { queue, store } = openQueue();
+    await store.workers.register(DEAD);
+    await claimed(queue, 'a', DEAD.id);
+    const wereOnRecord: boolean[] = [];
+    const { workers } = store;
+    const listGroups = workers.listGroups.bind(workers);
+    t.mock.method(workers, 'listGroups', (id: string) => {
+      wereOnRecord.push(fs.existsSync(workers.recordFile(id)));
+      return listGroups(id);
+    });
+    await recoverLost(store, queue);
+    assert.deepEqual(wereOnRecord, [false]);
+  });
+
   for (const [who, record, startTime] of [
     ['a later process with the same pid', DEAD, '1'],
     ['a process of this boot, noted in another', { ...DEAD, boot_id: 'another' }, undefined],
