@@ -71,7 +71,7 @@ async function* checksOf(store: Store, clock: Clock): AsyncGenerator<Check> {
   let jobs: Job[];
   let dead: DeadJob[];
   try {
-    [jobs, dead] = [await store.jobs.listJobs(), await store.dlq.listDLQ()];
+    [jobs, dead] = await store.look(async ({ jobs, dlq }) => [await jobs.listJobs(), await dlq.listDLQ()]);
   } catch (error) {
     if (error instanceof QueuectlError) return; // the files have told why
     throw error;

@@ -112,8 +112,8 @@ export class QueueManager {
   }
 
   /** The job with this id, in the queue or dead; undefined when there is none. */
-  async get(id: string): Promise<Job | DeadJob | undefined> {
-    return (await this.store.jobs.getJob(id)) ?? (await this.store.dlq.getDead(id));
+  get(id: string): Promise<Job | DeadJob | undefined> {
+    return this.store.look(async ({ jobs, dlq }) => (await jobs.getJob(id)) ?? (await dlq.getDead(id)));
   }
 
   /** The jobs, oldest first; the dead ones too when `dead` is asked for, and only they. */
@@ -121,8 +121,8 @@ export class QueueManager {
     return state === 'dead' ? this.store.dlq.listDLQ() : this.store.jobs.listJobs(state);
   }
 
-  async counts(): Promise<Record<ListedState, number>> {
-    return { ...(await this.store.jobs.countJobs()), dead: await this.store.dlq.countDLQ() };
+  counts(): Promise<Record<ListedState, number>> {
+    return this.store.look(async ({ jobs, dlq }) => ({ ...(await jobs.countJobs()), dead: await dlq.countDLQ() }));
   }
 
   listDLQ(): Promise<DeadJob[]> {

@@ -133,6 +133,8 @@ export interface Store extends Repositories {
    * `work` may be run again from its beginning, so it must do nothing but call verbs and think.
    */
   transaction<T>(work: (repositories: Repositories) => Promise<T>): Promise<T>;
+  /** Reads several things as they are at one moment; `work` changes nothing. Takes no lock. */
+  look<T>(work: (repositories: Repositories) => Promise<T>): Promise<T>;
   /** Where a job's output goes. The file need not exist; its directory does. */
   logFile(jobId: string): Promise<string>;
   /** Calls back soon after anybody changed the queue. @returns a function that ends it */

@@ -92,6 +92,17 @@ export class FileStore implements Store {
     });
   }
 
+  look<T>(work: (repositories: Repositories) => Promise<T>): Promise<T> {
+    return this.turns.run(async () => {
+      const state = this.currentState();
+      const joined: Access = {
+        read: async (look) => look(state),
+        write: () => Promise.reject(new Error('a look changes nothing')),
+      };
+      return work({ jobs: new FileJobRepo(joined), dlq: new FileDlqRepo(joined) });
+    });
+  }
+
   private inTransaction<T>(work: (draft: Draft) => Promise<T>): Promise<T> {
     return this.underLock(async (held) => {
       let view = this.refreshedView(LAZILY);

@@ -2,11 +2,13 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import { DEFAULT_CONFIG, type PendingJob, type ProcessingJob, type WorkerRecord } from '../../db/schema.js';
 import type { Claim, Repositories, Store } from '../../db/store.js';
+import { writeGroupNote } from '../../utils/groupNote.js';
 import { pendingJob, T0 } from '../helpers/jobFactory.js';
 import { waitFor } from '../helpers/waitFor.js';
 
@@ -423,10 +425,40 @@ export function describeStore(name: string, { opener, makePlace }: StoreMaker): 
       assert.deepEqual(idsOf(await other.workers.listRecords()), ['s1']);
     });
 
+    storeTest('that are condemned are not on record, but what is noted of their commands is', async (store, other) => {
+      await store.workers.register(record('w1'));
+      await store.workers.heartbeat('w1');
+      writeGroupNote(store.workers.groupNote('w1', 1), { pgid: 7, startTime: '1' });
+      assert.ok(existsSync(store.workers.recordFile('w1')));
+      assert.deepEqual(await other.workers.survey(), { records: [record('w1')], unreadable: [], unrecorded: [] });
+      await other.workers.condemn('w1');
+      assert.ok(!existsSync(store.workers.recordFile('w1')));
+      assert.deepEqual(await store.workers.survey(), { records: [], unreadable: [], unrecorded: ['w1'] });
+      assert.deepEqual(await store.workers.listGroups('w1'), [{ pgid: 7, startTime: '1' }]);
+      await store.workers.heartbeat('w1');
+      await store.workers.unregister('w1');
+      assert.deepEqual(await store.workers.survey(), { records: [], unreadable: [], unrecorded: [] });
+    });
+
     storeTest('are listed once, as they registered last', async (store) => {
       await store.workers.register(record('w1', 1));
       await store.workers.register(record('w1', 2));
       assert.deepEqual(await store.workers.listRecords(), [record('w1', 2)]);
+    });
+  });
+
+  describe(`${name}: look`, () => {
+    storeTest('shows one moment, whatever others change meanwhile', async (store, other) => {
+      await store.jobs.createJob(pendingJob({ id: 'a' }));
+      const job = await store.jobs.claimNext('w', T0);
+      assert.ok(job !== undefined);
+      const seen = await store.look(async ({ jobs, dlq }) => {
+        const before = (await jobs.countJobs()).processing;
+        await other.dlq.moveToDLQ(job, 'exit code 1', T0);
+        return [before, await dlq.countDLQ(), (await jobs.listJobs()).length];
+      });
+      assert.deepEqual(seen, [1, 0, 1]);
+      assert.equal(await store.dlq.countDLQ(), 1);
     });
   });
 
