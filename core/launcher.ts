@@ -26,7 +26,12 @@ export interface Run {
 export type Ending =
   | { readonly kind: 'exited'; readonly code: number }
   | { readonly kind: 'signaled'; readonly signal: string }
-  | { readonly kind: 'not started'; readonly reason: string };
+  | {
+      readonly kind: 'not started';
+      readonly reason: string;
+      /** It is not about this command: the disk is full. */
+      readonly hindrance?: boolean;
+    };
 
 /** Is told what becomes of a command. */
 export interface Progress {
@@ -74,6 +79,9 @@ export function ownEnvironment(): NodeJS.ProcessEnv {
 
 export type Step = 'log' | 'note' | 'directory' | 'fork' | 'exec';
 
+/** A disk that is full: it will have room again, and the job has no part in it. */
+const HINDRANCES = new Set(['ENOSPC', 'EDQUOT']);
+
 /** Words why a command could not be started. @param errno as the operating system numbers it, without a sign */
 export function notStarted(run: Run, step: Step, errno: number): Ending {
   const doing: Record<Step, string> = {
@@ -83,8 +91,13 @@ export function notStarted(run: Run, step: Step, errno: number): Ending {
     fork: 'cannot start a process',
     exec: 'cannot run /bin/sh',
   };
-  const [, message] = getSystemErrorMap().get(-errno) ?? [];
-  return { kind: 'not started', reason: `${doing[step]}: ${message ?? `error ${errno}`}` };
+  const [code = '', message] = getSystemErrorMap().get(-errno) ?? [];
+  const hindrance = HINDRANCES.has(code) && step !== 'directory' && step !== 'exec';
+  return {
+    kind: 'not started',
+    reason: `${doing[step]}: ${message ?? `error ${errno}`}`,
+    ...(hindrance ? { hindrance } : {}),
+  };
 }
 
 /**

@@ -14,7 +14,12 @@ export type Outcome =
   | { readonly kind: 'exited'; readonly code: number; readonly lastLine: string }
   | { readonly kind: 'signaled'; readonly signal: string; readonly lastLine: string }
   | { readonly kind: 'timed out'; readonly seconds: number; readonly lastLine: string }
-  | { readonly kind: 'not started'; readonly reason: string }
+  | {
+      readonly kind: 'not started';
+      readonly reason: string;
+      /** What kept it from starting would keep every other command: the attempt is not to count. */
+      readonly hindrance?: boolean;
+    }
   | { readonly kind: 'worker died' };
 
 /** What is to be done with the job. */

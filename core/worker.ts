@@ -53,6 +53,8 @@ export class Worker {
   private readonly running = new Map<string, Slot>();
   private ended: EndedAttempt[] = [];
   private stops: 'no' | 'when the jobs have ended' | 'now' = 'no';
+  /** What kept the last command from being started, and would keep every other one. */
+  private obstacle: QueuectlError | undefined;
   private recoveryDueAt = 0;
   private hasLooked = false;
   private unwatch: (() => void) | undefined;
@@ -81,6 +83,7 @@ export class Worker {
       while (this.hasWork()) {
         try {
           await this.work();
+          if (this.watchesAsNeeded() && this.ended.length === 0 && this.hasWork()) await this.sleep();
           troubles = 0;
         } catch (error) {
           if (!(error instanceof QueuectlError)) throw error;
@@ -88,9 +91,7 @@ export class Worker {
           if (this.stops !== 'no' && this.running.size === 0) return; // what has ended is recovered by others
           await this.news.wait(Math.min(PAUSE_MS[0] * 2 ** troubles, PAUSE_MS[1]));
           troubles += 1;
-          continue;
         }
-        if (this.watchesAsNeeded() && this.ended.length === 0 && this.hasWork()) await this.sleep();
       }
     } finally {
       this.unwatch?.();
@@ -121,7 +122,10 @@ export class Worker {
 
   private async work(): Promise<void> {
     await this.recoverNowAndThen();
-    const free = this.stops === 'no' ? this.options.concurrency - this.running.size : 0;
+    const { obstacle } = this;
+    this.obstacle = undefined;
+    const claims = this.stops === 'no' && obstacle === undefined;
+    const free = claims ? this.options.concurrency - this.running.size : 0;
     if (this.ended.length === 0 && (free === 0 || !(await this.anyRunnable()))) return;
     const ended = this.ended;
     this.ended = [];
@@ -136,6 +140,7 @@ export class Worker {
       this.options.onEvent?.({ kind: 'job ended', id: job.id, ...settled });
     }
     await Promise.all(turn.claimed.map((job) => this.start(job)));
+    if (obstacle !== undefined) throw obstacle;
   }
 
   private async anyRunnable(): Promise<boolean> {
@@ -180,7 +185,10 @@ export class Worker {
   private finish(job: ProcessingJob, outcome: Outcome): void {
     this.running.delete(job.id);
     const succeeded = outcome.kind === 'exited' && outcome.code === 0;
-    this.ended.push({ job, outcome: this.stops === 'now' && !succeeded ? 'given back' : outcome });
+    const isHindered = outcome.kind === 'not started' && outcome.hindrance === true;
+    if (isHindered) this.obstacle = new QueuectlError('STORAGE', `a job could not be started: ${outcome.reason}`);
+    const isGivenBack = isHindered || (this.stops === 'now' && !succeeded);
+    this.ended.push({ job, outcome: isGivenBack ? 'given back' : outcome });
     this.news.set();
   }
 

@@ -40,6 +40,7 @@ async function runWorker({ dataDir, supervisorId, concurrency, reports }: Worker
   }
   process.on('disconnect', () => worker.stop());
   await store.jobs.countJobs(); // a store that can't be read is told now
+  await store.config.getAllConfig();
   await store.workers.register({
     ...currentIdentity(),
     id,

@@ -186,11 +186,15 @@ function removeName(path: string): void {
 /** What proper-lockfile is to believe of a lock's age. */
 function statLock(file: string): { readonly mtime: Date } {
   const stat = fs.lstatSync(file);
-  if (!stat.isFile()) {
-    const obstacle = Object.assign(new Error(file), { code: stat.isDirectory() ? 'EISDIR' : 'ELOOP' });
-    throw storageError(obstacle, `lock ${file}`);
-  }
+  checkKind(file, stat);
   return { mtime: new Date(isStale(stat) ? 0 : Date.now()) };
+}
+
+/** @throws QueuectlError STORAGE: something else is in the place of the lock */
+function checkKind(path: string, stat: fs.Stats): void {
+  if (stat.isFile()) return;
+  const obstacle = Object.assign(new Error(path), { code: stat.isDirectory() ? 'EISDIR' : 'ELOOP' });
+  throw storageError(obstacle, `lock ${path}`);
 }
 
 function isStale({ ctimeMs, mtimeMs }: fs.Stats): boolean {
@@ -214,6 +218,7 @@ export interface LockState {
 export function inspectLock(path: string): LockState | undefined {
   const stat = fs.lstatSync(path, { throwIfNoEntry: false });
   if (stat === undefined) return undefined;
+  checkKind(path, stat);
   const pid = ownerOf(stat.mtimeMs);
   return { pid, isHeld: pidRuns(pid) && !isStale(stat), ctimeMs: stat.ctimeMs };
 }

@@ -18,7 +18,7 @@ export const logs: Command = {
   async run({ dataDir, json }, id: string) {
     const { file, hasRun } = await withCore(dataDir, (core) => findLogFile(core, id));
     try {
-      if (json) print(toJson({ id, output: fs.readFileSync(file, 'utf8') }));
+      if (json) print(toJson({ id, output: readText(file) }));
       else copyToStdout(file);
     } catch (error) {
       if (errnoCode(error) === 'ENOENT') {
@@ -43,11 +43,23 @@ async function findLogFile(core: Core, id: string): Promise<{ file: string; hasR
   throw new QueuectlError('NOT_FOUND', `no job ${quote(id)}`, remedy);
 }
 
+/** A link in the place of a log would lead out of the store. */
+const NO_LINK = fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW;
+
+function readText(file: string): string {
+  const fd = fs.openSync(file, NO_LINK);
+  try {
+    return fs.readFileSync(fd, 'utf8');
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
 /** Prints a file as it is; on a terminal so that nothing in it can drive it. */
 function copyToStdout(file: string): void {
   const decoder = process.stdout.isTTY ? new TextDecoder() : undefined;
   const chunk = Buffer.allocUnsafe(1 << 16);
-  const fd = fs.openSync(file, 'r');
+  const fd = fs.openSync(file, NO_LINK);
   try {
     for (let read = 1; read > 0; ) {
       read = fs.readSync(fd, chunk);

@@ -43,8 +43,8 @@ export async function* checkFiles(checkup: Checkup): AsyncGenerator<Check> {
     yield ok('data directory', `${paths.dir} is not there yet; the first job makes it`);
     return;
   }
-  yield await looked('data directory', () => checkDirectory(paths.dir));
-  if (!isReadable(paths.dir)) return;
+  yield await looked('data directory', () => checkDirectory(paths));
+  if (!isReadable(paths.dir) || !isStore(paths)) return;
   yield await looked('file system', () => checkFileSystem(paths));
   yield await looked('ownership', () => checkOwnership(findAccessFaults(paths)));
   yield await looked('permissions', () => checkPermissions(findAccessFaults(paths)));
@@ -87,11 +87,22 @@ function isReadable(dir: string): boolean {
   }
 }
 
-function checkDirectory(dir: string): Check {
-  fs.readdirSync(dir);
-  fs.accessSync(dir, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK);
-  return ok('data directory', dir);
+function checkDirectory(paths: StorePaths): Check {
+  const { dir } = paths;
+  const name = 'data directory';
+  try {
+    const isEmpty = fs.readdirSync(dir).length === 0;
+    fs.accessSync(dir, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK);
+    if (isEmpty || isStore(paths)) return ok(name, dir);
+  } catch (error) {
+    throw storageError(error, `use ${dir}`);
+  }
+  const remedy = 'Nothing in it is looked at. Name the directory of a queue with --data-dir.';
+  return { name, state: 'wrong', fact: `${dir} is no queue: it has neither a lock nor a journal`, remedy };
 }
+
+/** Whether a store has ever been written here. */
+const isStore = ({ lock, journal }: StorePaths) => fs.existsSync(`${lock}.file`) || fs.existsSync(journal);
 
 function checkFileSystem({ dir, queue, dlq, journal }: StorePaths): Check {
   const name = 'file system';
@@ -223,7 +234,9 @@ function* checkRecords(checkup: Checkup): Generator<Check> {
     yield whole(checkup, 'queue', counted(state.listJobs().length, 'job'), journal?.header.queue);
     yield whole(checkup, 'dlq', counted(state.countDead(), 'job'), journal?.header.dlq);
     const { commits = 0, sealed = false } = journal ?? {};
-    yield ok('journal.ndjson', sealed ? 'a fold is to be finished' : `${counted(commits, 'commit')} not folded yet`);
+    if (journal === null && identityOf(paths.queue) !== null) yield goneJournal(checkup);
+    else
+      yield ok('journal.ndjson', sealed ? 'a fold is to be finished' : `${counted(commits, 'commit')} not folded yet`);
     return;
   }
   let salvaged: Salvage;
@@ -275,6 +288,14 @@ function whole(checkup: Checkup, key: 'queue' | 'dlq', fact: string, named: Name
     repair: () => repairRecords(checkup),
   };
 }
+
+const goneJournal = (checkup: Checkup): Check => ({
+  name: 'journal.ndjson',
+  state: 'wrong',
+  fact: 'it is gone, and with it what was changed since queue.json was written last',
+  remedy: `Put it back, or let ${FIX} begin a new one.`,
+  repair: () => repairRecords(checkup),
+});
 
 const describeState = (state: Salvage['state']) =>
   `${counted(state.listJobs().length, 'job')} and ${counted(state.countDead(), 'dead job')}`;
@@ -403,7 +424,10 @@ async function checkLogs({ paths, clock, ids }: Checkup): Promise<Check> {
   const wanted = new Set((await ids()).map(logFileName));
   const without = logs.filter((log) => log.endsWith('.log') && !wanted.has(log));
   const { replaced } = paths;
-  const isKept = namesIn(replaced).some((moment) => fs.existsSync(`${replaced}/${moment}/queue.json`));
+  // All three are replaced together, those that are there.
+  const isRepair = (moment: string) =>
+    namesIn(`${replaced}/${moment}`).some((name) => /^(queue|dlq|journal)\./.test(name));
+  const isKept = namesIn(replaced).some(isRepair);
   if (without.length === 0) return ok(name, `${logs.length}, each of a job`);
   if (isKept) {
     const why = `as long as ${replaced} has the files from before a repair`;

@@ -384,7 +384,8 @@ const isLine = (value: Members): value is Members & Line =>
   typeof value.seq === 'number' && Number.isInteger(value.seq) && typeof value.by === 'string';
 
 /** @returns the change, or what is wrong with it */
-function changeOf({ queue, dlq }: Line): Change | string {
+function changeOf({ queue, dlq, seal }: Line): Change | string {
+  if (queue === undefined && dlq === undefined && seal !== true) return 'there is neither "queue" nor "dlq"';
   for (const list of [queue?.put, queue?.del, dlq?.put, dlq?.del]) {
     if (list !== undefined && !Array.isArray(list)) return '"put" and "del" must be arrays';
   }

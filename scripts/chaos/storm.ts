@@ -327,7 +327,7 @@ export class Storm {
       assert.deepEqual(last, { number: job.attempts, hasEnded: true }, `what is completed has been done: ${says}`);
     } else {
       assert.equal(job.attempts, job.max_retries + 1, says);
-      assert.match(job.error, /^(exit code 1(: Killed)?|killed by SIGKILL|its worker died)$/, says);
+      assert.match(job.error, /^(exit code 1(: Killed)?|killed by SIGKILL(: Killed)?|its worker died)$/, says);
     }
     const settledAt = 'state' in job ? job.updated_at : job.failed_at;
     assert.ok(settledAt >= (retriedAt ?? 0), `it was retried at ${retriedAt}: ${says}`);

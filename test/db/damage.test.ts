@@ -108,6 +108,11 @@ describe('a file that cannot be trusted', () => {
       /stands commit 5 where 4 should be$/,
     ],
     ['with a changed byte in the middle', (whole) => whole.replace('"d"', '"d'), /stands commit 5 where 4 should be$/],
+    [
+      'with a commit that says nothing',
+      (whole) => whole.replace('"queue":{"put"', '"queve":{"put"'),
+      /there is neither "queue" nor "dlq"$/,
+    ],
     ['with a job that is none', (whole) => whole.replace('"pending"', '"waiting"'), /"state" must be one of/],
   ];
   for (const [what, change, fault] of journalDamages) {

@@ -71,21 +71,29 @@ mountingTests(import.meta.filename, () => {
       }),
     );
 
-    for (const [what, fill] of [
-      ['no room for what a job prints', (dir: string) => fillUp(dir, 0)],
-      ['no room for a log file', useUpInodes],
+    for (const [what, fill, isTold] of [
+      [
+        'no room for what a job prints: the job fails, says why',
+        (dir: string) => fillUp(dir, 0),
+        (store: TestStore) => /^exit code \d/.test(store.job('prints').last_error ?? ''),
+      ],
+      [
+        'no room for a log file: no attempt counts, the workers say why',
+        useUpInodes,
+        (store: TestStore) =>
+          /a job could not be started: cannot open the log file .*: no space left on device/.test(workersLog(store)),
+      ],
     ] as const) {
-      storeTest(`${what}: the job fails, says why, and is done once there is room`, (store) =>
+      storeTest(`${what}, and it is done once there is room`, (store) =>
         withTmpfs(join(store.dataDir, 'logs'), 'size=64k,nr_inodes=20', async ({ dir }) => {
           await store.ok('config-set', 'backoff_base', '1');
           await store.enqueue({ id: 'prints', command: 'echo hello', max_retries: 30 });
           fill(dir);
           const [worker] = await store.startWorkers();
-          await eventually(() => store.queue().some(({ attempts }) => attempts >= 1));
-          await eventually(() => store.job('prints').last_error !== null);
-          assert.match(store.job('prints').last_error ?? '', /^exit code \d|no space left/);
+          await eventually(() => isTold(store));
           makeRoom(dir);
           await eventually(() => store.job('prints').state === 'completed');
+          if (what.includes('no attempt counts')) assert.equal(store.job('prints').attempts, 1);
           assert.deepEqual(
             store.records('worker').map(({ pid }) => pid),
             [worker],
@@ -98,6 +106,8 @@ mountingTests(import.meta.filename, () => {
     }
   });
 });
+
+const workersLog = (store: TestStore) => fs.readFileSync(join(store.dataDir, 'workers/workers.log'), 'utf8');
 
 const jobs = (count: number, command = 'true') =>
   Array.from({ length: count }, (_, at) => ({ id: `job-${at}`, command }));

@@ -205,6 +205,30 @@ describe('doctor', { concurrency: 2 }, () => {
     assert.equal(remedy, 'Put that right by hand.');
   });
 
+  storeTest('leaves alone a directory that is no queue', async (store) => {
+    fs.mkdirSync(join(store.dataDir, 'logs'), { recursive: true, mode: 0o755 });
+    fs.writeFileSync(join(store.dataDir, 'logs/app.log'), 'x');
+    fs.writeFileSync(join(store.dataDir, 'queue.json'), '{}');
+    const before = everything(store);
+    const { checks } = await report(store, '--fix');
+    assert.deepEqual(
+      checks.filter(({ check }) => check !== 'clock' && check !== 'workers').map(({ check, state }) => [check, state]),
+      [['data directory', 'wrong']],
+    );
+    assert.deepEqual(everything(store), before);
+    fs.rmSync(store.dataDir, { recursive: true });
+  });
+
+  storeTest('tells of a journal that is gone', async (store) => {
+    await store.enqueue({ id: 'a', command: 'true' });
+    fs.rmSync(join(store.dataDir, 'journal.ndjson'));
+    await mends(store, 'journal.ndjson');
+    assert.deepEqual(
+      store.queue().map(({ id }) => id),
+      ['a'],
+    );
+  });
+
   storeTest('tells of what it cannot use, and goes on with the rest', async (store) => {
     await store.ok('enqueue', '--id', 'a', 'true');
     const path = (name: string) => join(store.dataDir, name);

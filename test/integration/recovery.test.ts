@@ -1,6 +1,6 @@
 /** What becomes of jobs, commands and workers when processes are killed. */
 import assert from 'node:assert/strict';
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { describe } from 'node:test';
 import { waitFor } from '../helpers/waitFor.js';
 import { kill, storeTest, type TestStore } from './support.js';
@@ -86,6 +86,33 @@ describe('recovery', { concurrency: 3 }, () => {
     assert.equal(noneOf(store, command), true);
     assert.equal(store.job('endless').attempts, 1);
   });
+
+  storeTest(
+    'a worker whose settings are damaged while a job runs waits for them, and loses no result',
+    async (store) => {
+      const config = `${store.dataDir}/config.json`;
+      await store.enqueue({
+        id: 'a',
+        command: ': > begun; until [ -e go ]; do sleep 0.05; done; : > done',
+        max_retries: 0,
+      });
+      const [worker] = await store.startWorkers();
+      await waitFor(() => store.has('begun'));
+      const settings = readFileSync(config, 'utf8');
+      writeFileSync(config, settings.replace('"kill_grace": 5', '"kill_grace": -5'));
+      writeFileSync(`${store.root}/go`, '');
+      await waitFor(() => store.has('done'));
+      await waitFor(() =>
+        readFileSync(`${store.dataDir}/workers/workers.log`, 'utf8').includes('"kill_grace" must be'),
+      );
+      const { stderr } = await store.run(['worker-start']);
+      assert.match(stderr, /config\.json is damaged: "kill_grace" must be/);
+      writeFileSync(config, settings);
+      await waitFor(() => store.queue()[0]?.state === 'completed', 20_000);
+      assert.deepEqual(workerPids(store), [worker]);
+      await store.ok('worker-stop');
+    },
+  );
 
   storeTest('workers whose store is removed end, with their supervisor', async (store) => {
     await store.ok('config-set', 'worker_idle_delay', '200');

@@ -128,7 +128,7 @@ storeTest('under umask 0 workers make nothing that others can read', async (stor
     env: { PATH, HOME: store.root, QUEUECTL_DATA_DIR: store.dataDir },
   });
   assert.equal(status, 0);
-  await waitFor(() => store.queue()[0]?.state === 'completed');
+  await waitFor(() => store.queue()[0]?.state === 'completed' && store.journal().commits.length === 0);
   const entries = fs.readdirSync(store.dataDir, { recursive: true, withFileTypes: true });
   const names = entries.map(({ name }) => name);
   for (const name of ['a.log', 'workers.log', 'store.file']) assert.ok(names.includes(name), `${name} among ${names}`);
@@ -153,6 +153,11 @@ storeTest('a link in the place of a log leads nobody out of the store', async (s
     /^could not be started: cannot open the log file .*: too many symbolic links/,
   );
   assert.equal(fs.readFileSync(victim, 'utf8'), 'untouched');
+  for (const flags of [[], ['--json']]) {
+    const { code, stdout, stderr } = await store.run(['logs', 'a', ...flags]);
+    assert.deepEqual({ code, stdout }, { code: 1, stdout: '' });
+    assert.match(stderr, /logs\/a\.log: is a symbolic link\. /);
+  }
 });
 
 storeTest('a link in the place of the lock or of the log of the workers is refused', async (store) => {
