@@ -41,7 +41,7 @@ const PLACES: readonly (readonly [
   ['a directory where workers.log should be', 'workers/workers.log', asDirectory, ['worker-start']],
   ['a directory where queue.json should be', 'queue.json', asDirectory, READING_JOBS],
   ['a directory where dlq.json should be', 'dlq.json', asDirectory, READING_JOBS],
-  ['a directory where config.json should be', 'config.json', asDirectory, ['enqueue', 'config-set']],
+  ['a directory where config.json should be', 'config.json', asDirectory, ['enqueue', 'config-set', 'worker-start']],
   ['a directory where the journal should be', 'journal.ndjson', asDirectory, READING_JOBS],
 ];
 
@@ -77,7 +77,7 @@ const MODES: readonly (readonly [title: string, name: string, mode: number, refu
   // workers wait until they can
   ['a lock/ that cannot be written', 'lock', 0o500, ['enqueue', 'dlq-retry', 'config-set']],
   ['a queue.json that cannot be read', 'queue.json', 0o000, READING_JOBS],
-  ['a config.json that cannot be read', 'config.json', 0o000, ['enqueue', 'config-set']],
+  ['a config.json that cannot be read', 'config.json', 0o000, ['enqueue', 'config-set', 'worker-start']],
   ['a journal that cannot be written', 'journal.ndjson', 0o400, ['enqueue', 'dlq-retry']],
 ];
 
