@@ -165,19 +165,19 @@ function chmod(path: string, mode: number): void {
 
 function findAccessFaults(paths: StorePaths): AccessFault[] {
   const faults: AccessFault[] = [];
-  const look = (path: string, kind: 'file' | 'directory') => {
+  const look = (path: string, kind: 'file' | 'directory', forbidden = 0o077) => {
     // A directory may be a link to where there is room for it; a file may not.
     const stat = (kind === 'file' ? fs.lstatSync : fs.statSync)(path, { throwIfNoEntry: false });
     if (stat === undefined) return false;
     if (kind === 'file' ? !stat.isFile() : !stat.isDirectory()) faults.push({ path, fact: `is no ${kind}` });
     else if (stat.uid !== process.geteuid?.()) faults.push({ path, fact: `belongs to another user (uid ${stat.uid})` });
-    else if ((stat.mode & 0o077) !== 0) {
+    else if ((stat.mode & forbidden) !== 0) {
       const mode = stat.mode & 0o700;
       faults.push({ path, fact: `can be used by others (mode ${(stat.mode & 0o777).toString(8)})`, mode });
     }
     return stat.isDirectory();
   };
-  if (!isTrusted()) look(paths.dir, 'directory');
+  if (!isTrusted()) look(paths.dir, 'directory', 0o022); // to see which files there are tells nobody anything
   for (const path of replacedFiles(paths)) look(path, 'file');
   for (const folder of [paths.lockDir, paths.workers, paths.logs]) {
     if (!look(folder, 'directory')) continue;
