@@ -156,7 +156,8 @@ function endOfObject(content: Buffer, start: number): number | undefined {
         break;
       case NEWLINE:
         lines += 1;
-        if (inString || lines > RECORD_LINES) return undefined;
+        // Within an object a line that begins with a brace at once is the next record, as the store lays them out.
+        if (inString || lines > RECORD_LINES || content[at + 1] === 0x7b) return undefined;
         break;
       case 0x7b: // {
         if (!inString) depth += 1;

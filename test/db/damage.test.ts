@@ -263,9 +263,7 @@ describe('the doctor keeps', () => {
 
   test('a long queue of which every line is damaged, in seconds', async () => {
     const dir = await newStore();
-    const lines = Array.from({ length: 20_000 }, (_, at) =>
-      JSON.stringify(pendingJob({ id: `job-${at}` })).slice(0, -1),
-    );
+    const lines = Array.from({ length: 5000 }, (_, at) => JSON.stringify(pendingJob({ id: `job-${at}` })).slice(0, -1));
     edit(dir, 'queue.json', () => `[\n${lines.join(',\n')}\n]\n`);
     const began = performance.now();
     assert.deepEqual(await ids(dir), { jobs: [], dead: ['x', 'y'] });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { PROGRAM } from '../helpers/runCli.js';
-import { storeTest, TestStore } from '../integration/support.js';
+import { kill, storeTest, TestStore } from '../integration/support.js';
 import { EVERY_CASE, each, eventually } from './run.js';
 import { assertWhole } from './scenarios.js';
 import { type Call, isChange, straceMissing, type Traced, touches, trace } from './strace.js';
@@ -41,7 +41,7 @@ async function runWorker(store: TestStore, fault?: string): Promise<Traced> {
   const worker = store
     .processes()
     .find(({ commandLine }) => commandLine.startsWith(`${process.execPath} ${WORKER_MAIN}`));
-  if (!ended && worker !== undefined) process.kill(worker.pid, 'SIGTERM');
+  if (worker !== undefined) kill(worker.pid, 'SIGTERM');
   return traced;
 }
 

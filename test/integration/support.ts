@@ -219,9 +219,9 @@ export class TestStore {
 }
 
 /** Ends a process that may have ended already. */
-export function kill(pid: number): void {
+export function kill(pid: number, signal: NodeJS.Signals = 'SIGKILL'): void {
   try {
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, signal);
   } catch (error) {
     if (errnoCode(error) !== 'ESRCH') throw error;
   }
