@@ -25,7 +25,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
-import { build } from 'esbuild';
+import { bundle } from '../helpers/bundle.js';
 import { tempStore } from '../helpers/tempStore.js';
 import type { Order, Report } from './explore.js';
 import { SCENARIOS } from './scenarios.js';
@@ -47,7 +47,7 @@ const NEEDED: readonly (readonly [mutation: string, scenario: string])[] = [
 describe('whatever the order of their calls, processes keep the promises of the store', { concurrency: 2 }, () => {
   let program: string;
   before(async () => {
-    program = await buildExplorer(tempStore());
+    program = await bundle(join(import.meta.dirname, 'explore.ts'), tempStore());
   });
 
   for (const { name } of SCENARIOS) {
@@ -69,21 +69,6 @@ describe('whatever the order of their calls, processes keep the promises of the 
     });
   }
 });
-
-/** A program of its own, bundled: within one bundle a late import needs no other thread. @returns its path */
-async function buildExplorer(directory: string): Promise<string> {
-  const outfile = join(directory, 'explore.mjs');
-  await build({
-    entryPoints: [join(import.meta.dirname, 'explore.ts')],
-    outfile,
-    bundle: true,
-    format: 'esm',
-    platform: 'node',
-    define: { __filename: 'import.meta.filename' },
-    banner: { js: "import { createRequire } from 'node:module';\nconst require = createRequire(import.meta.url);" },
-  });
-  return outfile;
-}
 
 async function explore(program: string, order: Order): Promise<Report> {
   const args = ['--max-old-space-size=6000', program, JSON.stringify(order)];
