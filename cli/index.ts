@@ -1,9 +1,8 @@
 /** The command line: finds the command, runs it, and puts what went wrong into one line. */
 
-import { quote } from '../db/schema.js';
 import packageJson from '../package.json' with { type: 'json' };
 import { QueuectlError } from '../utils/errors.js';
-import type { Command } from './commands/command.js';
+import { quote } from '../utils/text.js';
 import { configGet } from './commands/configGet.js';
 import { configSet } from './commands/configSet.js';
 import { dlqList } from './commands/dlqList.js';
@@ -15,10 +14,11 @@ import { logs } from './commands/logs.js';
 import { status } from './commands/status.js';
 import { workerStart } from './commands/workerStart.js';
 import { workerStop } from './commands/workerStop.js';
-import { findDataDir } from './helpers/dataDir.js';
-import { checkFlags, GLOBAL_FLAGS, readCommandLine } from './helpers/flags.js';
-import { nearest } from './helpers/nearest.js';
-import { outputFailure, print, printResult, reportError, talk } from './helpers/output.js';
+import { findDataDir } from './line/address.js';
+import type { Command } from './line/command.js';
+import { checkFlags, GLOBAL_FLAGS, readCommandLine } from './line/flags.js';
+import { nearest } from './line/nearest.js';
+import { outputFailure, print, printResult, reportError, talk } from './text/output.js';
 
 const COMMANDS: readonly Command[] = [
   enqueue,
@@ -61,7 +61,7 @@ async function run(args: readonly string[], programFile: string): Promise<void> 
   if (flags.version) return printResult(flags.json, packageJson.version, { version: packageJson.version });
   const dataDir = findDataDir(flags['data-dir'], process.env, programFile);
   if (flags.help || found === undefined) {
-    const { commandHelp, overview } = await import('./helpers/help.js'); // yargs, which takes its time to load
+    const { commandHelp, overview } = await import('./line/help.js'); // yargs, which takes its time to load
     if (flags.help) {
       const group = groupOf(words[0]) ?? COMMANDS;
       return print(await (found ? commandHelp(found.command, dataDir) : overview(group, dataDir)));

@@ -1,13 +1,13 @@
 /** Looks a store over and mends what it can: its files, as the store knows them, and its workers. */
 
 import { openFileStore } from '../db/index.js';
-import type { DeadJob, Job } from '../db/schema.js';
+import type { DeadJob, Job } from '../db/model/job.js';
 import type { Check, Store } from '../db/store.js';
 import { type Clock, systemClock } from '../utils/clock.js';
 import { QueuectlError } from '../utils/errors.js';
 import { isAlive } from '../utils/processIdentity.js';
 import { QueueManager } from './queueManager.js';
-import { recoverLost } from './recovery.js';
+import { recoverLost } from './workers/recovery.js';
 
 /** What the doctor says of one thing. */
 export interface Finding {

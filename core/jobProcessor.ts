@@ -1,13 +1,13 @@
 /** Runs one command and reports how it ended. It does not know that a queue exists. */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { stripVTControlCharacters } from 'node:util';
+import type { Outcome } from '../db/model/lifecycle.js';
 import { errnoCode } from '../utils/errors.js';
-import { clearGroupNote } from '../utils/groupNote.js';
-import { endGroup } from '../utils/processGroup.js';
-import { ForkServer } from './forkServer.js';
-import { type Ending, type Launcher, type Progress, type Run, SpawnLauncher } from './launcher.js';
-import type { Outcome } from './lifecycle.js';
-import { OutputLimit } from './outputLimit.js';
+import { ForkServer } from './run/forkServer.js';
+import { clearGroupNote } from './run/groupNote.js';
+import { type Ending, type Launcher, type Progress, type Run, SpawnLauncher } from './run/launcher.js';
+import { OutputLimit } from './run/outputLimit.js';
+import { endGroup } from './run/processGroup.js';
 
 export type { Run };
 

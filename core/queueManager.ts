@@ -1,21 +1,14 @@
 /** The rules of the queue: what a job is when it enters, who gets it, and what becomes of it. */
-import {
-  type Config,
-  type ConfigKey,
-  type DeadJob,
-  findConfigFault,
-  type Job,
-  type JobInput,
-  type ListedState,
-  type PendingJob,
-  type ProcessingJob,
-  quote,
-} from '../db/schema.js';
+
+import type { JobInput } from '../db/model/input.js';
+import type { DeadJob, Job, ListedState, PendingJob, ProcessingJob } from '../db/model/job.js';
+import { afterAttempt, type Decision, type Outcome } from '../db/model/lifecycle.js';
+import { type Config, type ConfigKey, findConfigFault } from '../db/model/settings.js';
 import type { Repositories, Store } from '../db/store.js';
 import { type Clock, systemClock } from '../utils/clock.js';
 import { QueuectlError } from '../utils/errors.js';
 import { randomHex } from '../utils/random.js';
-import { afterAttempt, type Decision, type Outcome } from './lifecycle.js';
+import { quote } from '../utils/text.js';
 
 /** An attempt that ended and is not settled yet. */
 export interface EndedAttempt {

@@ -1,6 +1,7 @@
 /** Starts, lists and stops the workers of a store. */
 import fs from 'node:fs';
-import type { ProcessingJob, WorkerRecord } from '../db/schema.js';
+import type { ProcessingJob } from '../db/model/job.js';
+import type { WorkerRecord } from '../db/model/worker.js';
 import type { Store } from '../db/store.js';
 import { monotonicMs } from '../utils/clock.js';
 import { delay } from '../utils/delay.js';
@@ -8,8 +9,8 @@ import { errnoCode, QueuectlError, storageError } from '../utils/errors.js';
 import { makeDirectory, openToAppend } from '../utils/files.js';
 import { isAlive, isElsewhere } from '../utils/processIdentity.js';
 import type { QueueManager } from './queueManager.js';
-import { recoverLost } from './recovery.js';
-import type { Failure, WorkerEvent } from './supervisor.js';
+import { recoverLost } from './workers/recovery.js';
+import type { Failure, WorkerEvent } from './workers/supervisor.js';
 
 /** What the supervisor process is told on its command line, as JSON. */
 export interface SupervisorTask {
@@ -23,7 +24,7 @@ export type SupervisorMessage =
   | { readonly kind: 'started'; readonly supervisorPid: number; readonly pids: number[] }
   | Failure;
 
-export type { WorkerEvent } from './supervisor.js';
+export type { WorkerEvent } from './workers/supervisor.js';
 
 export interface StartedWorkers {
   readonly supervisorPid: number;
@@ -56,7 +57,7 @@ export class WorkerManager {
   async startWorkers({ count, concurrency }: Count): Promise<StartedWorkers> {
     const task: SupervisorTask = { dataDir: this.dataDir, count, concurrency };
     const log = this.openLog();
-    const { forkProgram } = await import('./supervisor.js'); // node:child_process takes its time to load
+    const { forkProgram } = await import('./workers/supervisor.js'); // node:child_process takes its time to load
     const supervisor = forkProgram('supervisor', task, log);
     fs.closeSync(log);
     try {
@@ -92,7 +93,7 @@ export class WorkerManager {
   /** Runs workers under this very process; resolves when it was told to stop (SIGINT, SIGTERM) and all have ended. */
   async runForeground({ count, concurrency, onEvent }: Count & { onEvent(event: WorkerEvent): void }): Promise<void> {
     const { store, dataDir } = this;
-    const { Supervisor } = await import('./supervisor.js');
+    const { Supervisor } = await import('./workers/supervisor.js');
     const supervisor = new Supervisor({ store, dataDir, count, concurrency, onEvent, reportsJobs: true });
     const ignoreSignals = supervisor.obeySignals();
     try {

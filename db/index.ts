@@ -1,7 +1,8 @@
 /** Opens the store in a data directory. The place where another kind of store would be chosen. */
-import { FileStore, type FileStoreOptions } from './file/fileStore.js';
-import { checkTrust } from './file/trust.js';
+
 import type { Store } from './store.js';
+import { FileStore, type FileStoreOptions } from './stores/file/fileStore.js';
+import { checkTrust } from './stores/file/trust.js';
 
 /**
  * @param dataDir an absolute path; it is made when something is first written to it

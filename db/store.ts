@@ -5,9 +5,12 @@
  * become of a job is decided in core, and the verb only refuses when its condition no longer holds. The contract suite
  * in test/db/contract.ts runs against every implementation.
  */
+
+import type { ProcessGroup } from '../core/run/groupNote.js';
 import type { QueuectlError } from '../utils/errors.js';
-import type { ProcessGroup } from '../utils/groupNote.js';
-import type { Config, ConfigKey, DeadJob, Job, JobState, PendingJob, ProcessingJob, WorkerRecord } from './schema.js';
+import type { DeadJob, Job, JobState, PendingJob, ProcessingJob } from './model/job.js';
+import type { Config, ConfigKey } from './model/settings.js';
+import type { WorkerRecord } from './model/worker.js';
 
 /** How a claimed job is named when it is settled: by its id and by who must still own it. */
 export type Claim = Pick<ProcessingJob, 'id' | 'worker_id'>;

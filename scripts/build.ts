@@ -8,9 +8,9 @@ import { type BuildOptions, build, type Plugin } from 'esbuild';
 
 const root = join(import.meta.dirname, '..');
 const dist = join(root, 'dist');
-const programs = { main: 'cli/bin/queuectl.ts', workerMain: 'core/workerMain.ts' };
+const programs = { main: 'cli/bin/queuectl.ts', workerMain: 'core/workers/workerMain.ts' };
 const launcher = { queuectl: 'cli/bin/launch.ts' };
-const modules = { index: 'core/openQueue.ts' };
+const modules = { index: 'core/index.ts' };
 
 /**
  * Loading a module nobody uses takes time at every start. yargs' own modules do nothing but define things, so what is
@@ -108,11 +108,11 @@ await copyResources();
 keepCompiledCode();
 emitTypes();
 
-/** Copies what core/ reads at run time and a bundler does not see. */
+/** Copies what core/run/ reads at run time and a bundler does not see. */
 async function copyResources(): Promise<void> {
-  for (const entry of await readdir(join(root, 'core'), { withFileTypes: true })) {
+  for (const entry of await readdir(join(root, 'core', 'run'), { withFileTypes: true })) {
     if (entry.isFile() && extname(entry.name) !== '.ts') {
-      await cp(join(root, 'core', entry.name), join(dist, entry.name));
+      await cp(join(root, 'core', 'run', entry.name), join(dist, entry.name));
     }
   }
 }

@@ -39,7 +39,7 @@ const CASES: [file: string, specifier: string, fault: string | undefined][] = [
   ['core/worker.ts', './lifecycle.js', undefined],
   ['core/worker.ts', '../utils/clock.js', undefined],
   ['core/worker.ts', 'node:fs', undefined],
-  ['core/worker.ts', '../test/helpers/tempStore.js', 'outside the layers'],
+  ['core/worker.ts', './helpers/tempStore.js', 'outside the layers'],
   ['utils/clock.ts', '../db/schema.js', 'utils is below db'],
   ['utils/clock.ts', '@types/node', 'not a runtime dependency'],
   ['utils/clock.ts', 'yargs-parser', 'not a runtime dependency'],

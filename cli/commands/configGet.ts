@@ -1,7 +1,7 @@
-import { checkConfigKey } from '../../db/schema.js';
-import { printResult } from '../helpers/output.js';
-import { withCore } from '../helpers/withCore.js';
-import type { Command } from './command.js';
+import { checkConfigKey } from '../../db/model/settings.js';
+import type { Command } from '../line/command.js';
+import { printResult } from '../text/output.js';
+import { withCore } from '../withCore.js';
 
 export const configGet: Command = {
   name: 'config-get',

@@ -1,6 +1,6 @@
-import { print, toJsonLines } from '../helpers/output.js';
-import { withCore } from '../helpers/withCore.js';
-import type { Command } from './command.js';
+import type { Command } from '../line/command.js';
+import { print, toJsonLines } from '../text/output.js';
+import { withCore } from '../withCore.js';
 
 export const dlqList: Command = {
   name: 'dlq-list',

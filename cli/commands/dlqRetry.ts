@@ -1,6 +1,6 @@
-import { printResult } from '../helpers/output.js';
-import { withCore } from '../helpers/withCore.js';
-import type { Command } from './command.js';
+import type { Command } from '../line/command.js';
+import { printResult } from '../text/output.js';
+import { withCore } from '../withCore.js';
 
 export const dlqRetry: Command = {
   name: 'dlq-retry',

@@ -1,6 +1,6 @@
 import { examine, type Finding } from '../../core/doctor.js';
-import { print, toJson, visible } from '../helpers/output.js';
-import type { Command } from './command.js';
+import type { Command } from '../line/command.js';
+import { print, toJson, visible } from '../text/output.js';
 
 export const doctor: Command = {
   name: 'doctor',

@@ -1,20 +1,14 @@
 import { readFileSync, readSync } from 'node:fs';
-import {
-  checkJobInput,
-  type JobInput,
-  LATEST_TIME,
-  MAX_RETRIES_LIMIT,
-  PRIORITY_LIMIT,
-  quote,
-  TIMEOUT_LIMIT,
-} from '../../db/schema.js';
+import { checkJobInput, type JobInput } from '../../db/model/input.js';
+import { LATEST_TIME, MAX_RETRIES_LIMIT, PRIORITY_LIMIT, TIMEOUT_LIMIT } from '../../db/model/rules.js';
 import { pause } from '../../utils/delay.js';
 import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
-import { duplicateId, type JobFlags, type JobLine, readJob, readJobLines } from '../helpers/jobText.js';
-import { readInteger, readSeconds } from '../helpers/numbers.js';
-import { printResult } from '../helpers/output.js';
-import { withCore } from '../helpers/withCore.js';
-import type { Command, Options } from './command.js';
+import { quote } from '../../utils/text.js';
+import type { Command, Options } from '../line/command.js';
+import { readInteger, readSeconds } from '../line/numbers.js';
+import { duplicateId, type JobFlags, type JobLine, readJob, readJobLines } from '../text/jobText.js';
+import { printResult } from '../text/output.js';
+import { withCore } from '../withCore.js';
 
 const DELAY_LIMIT_SECONDS = 1_000_000_000;
 const STDIN = '-';

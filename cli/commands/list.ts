@@ -1,8 +1,9 @@
-import { LISTED_STATES, quote } from '../../db/schema.js';
+import { LISTED_STATES } from '../../db/model/job.js';
 import { QueuectlError } from '../../utils/errors.js';
-import { print, toJsonLines } from '../helpers/output.js';
-import { withCore } from '../helpers/withCore.js';
-import type { Command } from './command.js';
+import { quote } from '../../utils/text.js';
+import type { Command } from '../line/command.js';
+import { print, toJsonLines } from '../text/output.js';
+import { withCore } from '../withCore.js';
 
 export const list: Command = {
   name: 'list',

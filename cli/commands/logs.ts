@@ -1,10 +1,10 @@
 import fs from 'node:fs';
-import type { Core } from '../../core/openCore.js';
-import { quote } from '../../db/schema.js';
+import type { Core } from '../../core/open.js';
 import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
-import { print, toJson, visible, write } from '../helpers/output.js';
-import { withCore } from '../helpers/withCore.js';
-import type { Command } from './command.js';
+import { quote } from '../../utils/text.js';
+import type { Command } from '../line/command.js';
+import { print, toJson, visible, write } from '../text/output.js';
+import { withCore } from '../withCore.js';
 
 export const logs: Command = {
   name: 'logs',

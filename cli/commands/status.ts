@@ -1,7 +1,7 @@
-import { LISTED_STATES } from '../../db/schema.js';
-import { printResult, warn } from '../helpers/output.js';
-import { withCore } from '../helpers/withCore.js';
-import type { Command } from './command.js';
+import { LISTED_STATES } from '../../db/model/job.js';
+import type { Command } from '../line/command.js';
+import { printResult, warn } from '../text/output.js';
+import { withCore } from '../withCore.js';
 
 export const status: Command = {
   name: 'status',

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
-import { readInteger } from '../helpers/numbers.js';
-import { print, printResult, talk } from '../helpers/output.js';
-import { warnOfSharing, withCore } from '../helpers/withCore.js';
-import { describeEvent } from '../helpers/workerEvents.js';
-import type { Command } from './command.js';
+import type { Command } from '../line/command.js';
+import { readInteger } from '../line/numbers.js';
+import { describeEvent } from '../text/events.js';
+import { print, printResult, talk } from '../text/output.js';
+import { warnOfSharing, withCore } from '../withCore.js';
 
 const COUNT_LIMIT = 256;
 const CONCURRENCY_LIMIT = 1000;

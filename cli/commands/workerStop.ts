@@ -1,6 +1,6 @@
-import { print, printResult } from '../helpers/output.js';
-import { withCore } from '../helpers/withCore.js';
-import type { Command } from './command.js';
+import type { Command } from '../line/command.js';
+import { print, printResult } from '../text/output.js';
+import { withCore } from '../withCore.js';
 
 export const workerStop: Command = {
   name: 'worker-stop',

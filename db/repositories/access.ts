@@ -1,5 +1,5 @@
-import type { Draft } from '../file/draft.js';
-import type { QueueState } from '../file/queueState.js';
+import type { Draft } from '../stores/file/draft.js';
+import type { QueueState } from '../stores/file/queueState.js';
 
 /** How a repository reaches the records: each verb in a transaction of its own, or all in one that is under way. */
 export interface Access {

@@ -1,7 +1,14 @@
 /** Settings, in a file of their own that is replaced whole under the store's lock. */
 import { QueuectlError } from '../../utils/errors.js';
 import { damaged, type FileIdentity, identityOf, parseJsonFile, readWhole, sameIdentity } from '../../utils/files.js';
-import { CONFIG_KEYS, type Config, type ConfigKey, DEFAULT_CONFIG, findConfigFault, findConfigKey } from '../schema.js';
+import {
+  CONFIG_KEYS,
+  type Config,
+  type ConfigKey,
+  DEFAULT_CONFIG,
+  findConfigFault,
+  findConfigKey,
+} from '../model/settings.js';
 import type { ConfigRepo } from '../store.js';
 
 /** Replaces the file's whole content while nobody else does. */

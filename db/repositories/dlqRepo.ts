@@ -1,4 +1,4 @@
-import type { DeadJob, PendingJob } from '../schema.js';
+import type { DeadJob, PendingJob } from '../model/job.js';
 import type { Claim, DlqRepo } from '../store.js';
 import type { Access } from './access.js';
 import { ownedJob } from './jobRepo.js';

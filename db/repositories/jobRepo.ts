@@ -1,6 +1,6 @@
-import type { Draft } from '../file/draft.js';
-import type { CompletedJob, FailedJob, Job, JobState, PendingJob, ProcessingJob } from '../schema.js';
+import type { CompletedJob, FailedJob, Job, JobState, PendingJob, ProcessingJob } from '../model/job.js';
 import type { Claim, JobRepo, NewJob } from '../store.js';
+import type { Draft } from '../stores/file/draft.js';
 import type { Access } from './access.js';
 
 export class FileJobRepo implements JobRepo {

@@ -1,11 +1,11 @@
 /** Who works on the store: one small file a process, and one a slot of a worker with the group that runs in it. */
 import fs from 'node:fs';
+import { type ProcessGroup, readGroupNote } from '../../core/run/groupNote.js';
 import { monotonicMs } from '../../utils/clock.js';
 import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
 import { damaged, makeDirectory, parseJsonFile, readWhole, removeFile } from '../../utils/files.js';
-import { type ProcessGroup, readGroupNote } from '../../utils/groupNote.js';
 import { isElsewhere, pidRuns } from '../../utils/processIdentity.js';
-import type { WorkerRecord } from '../schema.js';
+import type { WorkerRecord } from '../model/worker.js';
 import type { Survey, UnreadableRecord, WorkerRepo } from '../store.js';
 
 const RECORD_FILE = /^(.+)\.json$/;

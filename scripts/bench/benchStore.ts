@@ -1,7 +1,7 @@
 /** A store that is measured, worked on by the built command line only. */
 import fs from 'node:fs';
 import { join } from 'node:path';
-import type { Job } from '../../db/schema.js';
+import type { Job } from '../../db/model/job.js';
 import packageJson from '../../package.json' with { type: 'json' };
 import { type Bench, PROJECT, type Ran } from './bench.js';
 import { until } from './until.js';

@@ -12,7 +12,7 @@ import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import type * as Library from '../../core/openQueue.js';
+import type * as Library from '../../core/index.js';
 import packageJson from '../../package.json' with { type: 'json' };
 import { type Bench, PROJECT } from './bench.js';
 import { BenchStore } from './benchStore.js';

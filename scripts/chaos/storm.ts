@@ -13,7 +13,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { DeadJob, Job } from '../../db/schema.js';
+import type { DeadJob, Job } from '../../db/model/job.js';
 import type { RunResult } from '../../test/helpers/runCli.js';
 import { waitFor } from '../../test/helpers/waitFor.js';
 import { kill, type Process, type TestStore } from '../../test/integration/support.js';

@@ -5,7 +5,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, truncateSync,
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
-import { DEFAULT_CONFIG } from '../../db/schema.js';
+import { DEFAULT_CONFIG } from '../../db/model/settings.js';
 import { deadJob } from '../helpers/jobFactory.js';
 import { PROGRAM, runCli } from '../helpers/runCli.js';
 import { tempStore } from '../helpers/tempStore.js';

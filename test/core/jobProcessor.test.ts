@@ -5,12 +5,12 @@ import { existsSync, readdirSync, readFileSync, realpathSync, rmSync, statSync, 
 import { dirname, join } from 'node:path';
 import { after, describe, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { ForkServer } from '../../core/forkServer.js';
 import { JobProcessor, lastLineOf, type Run } from '../../core/jobProcessor.js';
-import { type Launcher, SpawnLauncher } from '../../core/launcher.js';
-import type { Outcome } from '../../core/lifecycle.js';
-import { isLeader, readGroupNote } from '../../utils/groupNote.js';
-import { endGroup, groupExists } from '../../utils/processGroup.js';
+import { ForkServer } from '../../core/run/forkServer.js';
+import { isLeader, readGroupNote } from '../../core/run/groupNote.js';
+import { type Launcher, SpawnLauncher } from '../../core/run/launcher.js';
+import { endGroup, groupExists } from '../../core/run/processGroup.js';
+import type { Outcome } from '../../db/model/lifecycle.js';
 import { lookUp } from '../../utils/processIdentity.js';
 import { tempStore } from '../helpers/tempStore.js';
 import { waitFor } from '../helpers/waitFor.js';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { QueueManager } from '../../core/queueManager.js';
 import { openFileStore } from '../../db/index.js';
-import type { ProcessingJob } from '../../db/schema.js';
+import type { ProcessingJob } from '../../db/model/job.js';
 import { T0 } from '../helpers/jobFactory.js';
 import { tempStore } from '../helpers/tempStore.js';
 

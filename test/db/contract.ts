@@ -6,9 +6,11 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
-import { DEFAULT_CONFIG, type PendingJob, type ProcessingJob, type WorkerRecord } from '../../db/schema.js';
+import { writeGroupNote } from '../../core/run/groupNote.js';
+import type { PendingJob, ProcessingJob } from '../../db/model/job.js';
+import { DEFAULT_CONFIG } from '../../db/model/settings.js';
+import type { WorkerRecord } from '../../db/model/worker.js';
 import type { Claim, Repositories, Store } from '../../db/store.js';
-import { writeGroupNote } from '../../utils/groupNote.js';
 import { pendingJob, T0 } from '../helpers/jobFactory.js';
 import { waitFor } from '../helpers/waitFor.js';
 

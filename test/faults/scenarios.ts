@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { FileStore } from '../../db/file/fileStore.js';
-import type { WorkerRecord } from '../../db/schema.js';
+import type { WorkerRecord } from '../../db/model/worker.js';
+import { FileStore } from '../../db/stores/file/fileStore.js';
 import { currentIdentity } from '../../utils/processIdentity.js';
-import { contentsOf } from '../db/steps.js';
+import { contentsOf } from '../db/stores/file/steps.js';
 import { pendingJob, T0 } from '../helpers/jobFactory.js';
 import { assertDone, type Ended, EVERY_CASE, each, LateError, manyStores, queuectl, run } from './run.js';
 import { type Call, callsIn, fileOf, isAnswer, isChange, type Traced, touches, trace } from './strace.js';

@@ -1,5 +1,5 @@
 /** Records for tests: valid, with something sensible for whatever a test does not care about. */
-import type { DeadJob, PendingJob, ProcessingJob } from '../../db/schema.js';
+import type { DeadJob, PendingJob, ProcessingJob } from '../../db/model/job.js';
 
 /** When the records of tests come into being; milliseconds. */
 export const T0 = 1_700_000_000_000;

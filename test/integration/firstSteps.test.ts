@@ -1,7 +1,7 @@
 /** What a newcomer types, and what is on disk afterwards. */
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
-import { DEFAULT_CONFIG } from '../../db/schema.js';
+import { DEFAULT_CONFIG } from '../../db/model/settings.js';
 import { waitFor } from '../helpers/waitFor.js';
 import { storeTest } from './support.js';
 

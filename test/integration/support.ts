@@ -5,7 +5,8 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { DeadJob, Job, ListedState, WorkerRecord } from '../../db/schema.js';
+import type { DeadJob, Job, ListedState } from '../../db/model/job.js';
+import type { WorkerRecord } from '../../db/model/worker.js';
 import { errnoCode } from '../../utils/errors.js';
 import { PROGRAM, type RunResult, runCli } from '../helpers/runCli.js';
 import { waitFor } from '../helpers/waitFor.js';

@@ -1,6 +1,6 @@
 /** Each takes one safeguard of the protocol away; the explorer must find what breaks then. */
-import { FileStore } from '../../db/file/fileStore.js';
-import { Journal } from '../../db/file/journal.js';
+import { FileStore } from '../../db/stores/file/fileStore.js';
+import { Journal } from '../../db/stores/file/journal.js';
 import { type Lie, SIMULATED_DIR } from './replay.js';
 import type { Stat } from './simulatedFs.js';
 

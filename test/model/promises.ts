@@ -1,7 +1,8 @@
 /** What the store promises, checked on whatever a machine holds. */
 import assert from 'node:assert/strict';
-import type { Config, Job } from '../../db/schema.js';
-import type { Contents, Step, Verb } from '../db/steps.js';
+import type { Job } from '../../db/model/job.js';
+import type { Config } from '../../db/model/settings.js';
+import type { Contents, Step, Verb } from '../db/stores/file/steps.js';
 import { type Program, pidOf, runAlone, SIMULATED_DIR } from './replay.js';
 import { type Files, NO_DESCRIPTORS, System } from './simulatedFs.js';
 

@@ -9,8 +9,8 @@
  * A call that no other process can notice or influence is no point of its own: it is made together with the call before.
  */
 import fs from 'node:fs';
-import { FileStore, type FileStoreOptions } from '../../db/file/fileStore.js';
-import { contentsOf, perform } from '../db/steps.js';
+import { FileStore, type FileStoreOptions } from '../../db/stores/file/fileStore.js';
+import { contentsOf, perform } from '../db/stores/file/steps.js';
 import type { ModelStep } from './promises.js';
 import { type Answer, type Call, contentOf, FIRST_FD, type Stat } from './simulatedFs.js';
 

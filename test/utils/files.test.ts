@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { identityOf, parseJsonFile, readWhole, removeFile, removeTempFiles, sameIdentity } from '../../utils/files.js';
-import { onFsCall } from '../db/fsCalls.js';
+import { onFsCall } from '../db/stores/file/fsCalls.js';
 import { tempStore } from '../helpers/tempStore.js';
 
 const error = (code: string) => Object.assign(new Error(code), { code });

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { LockLostError, lock } from '../../utils/lock.js';
 import { lookUp } from '../../utils/processIdentity.js';
-import { onFsCall } from '../db/fsCalls.js';
+import { onFsCall } from '../db/stores/file/fsCalls.js';
 import { tempStore } from '../helpers/tempStore.js';
 import { waitFor } from '../helpers/waitFor.js';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { identityOf, readWhole } from '../../utils/files.js';
 import { writeTemp } from '../../utils/tempFiles.js';
-import { onFsCall } from '../db/fsCalls.js';
+import { onFsCall } from '../db/stores/file/fsCalls.js';
 import { tempStore } from '../helpers/tempStore.js';
 
 test('it writes beside the file, for the owner alone, and knows what it wrote', (t) => {

@@ -1,0 +1,62 @@
+/**
+ * The note that tells which process group runs a command, for the case that who runs it dies.
+ *
+ * A note is a file that is written again and again, always over the same bytes: that needs no space once it is there, no
+ * crash leaves half of it, and a file system has no file to make. forkServer.pl writes them too.
+ */
+import fs from 'node:fs';
+import { errnoCode } from '../../utils/errors.js';
+import { readWhole } from '../../utils/files.js';
+
+export interface ProcessGroup {
+  readonly pgid: number;
+  /** When its leader started, as the operating system tells it, or up to five seconds before; empty if unknown. */
+  readonly startTime: string;
+}
+
+/** The pid, a space, the start time, spaces, a newline. */
+const NOTE_BYTES = 48;
+/** Five seconds in the unit in which Linux tells start times. */
+const LATER_TICKS = 500;
+const NO_GROUP = Buffer.from(`${' '.repeat(NOTE_BYTES - 1)}\n`);
+
+/** @throws the system's error: nothing is noted */
+export function writeGroupNote(path: string, { pgid, startTime }: ProcessGroup): void {
+  overwrite(path, fs.constants.O_CREAT, Buffer.from(`${`${pgid} ${startTime}`.padEnd(NOTE_BYTES - 1)}\n`));
+}
+
+/**
+ * Notes that the group has ended. Does nothing where that fails, as when there is no note: a note too many does harm only
+ * if who wrote it dies while the pid is the leader's of another group that started in the same five seconds.
+ */
+export function clearGroupNote(path: string): void {
+  try {
+    overwrite(path, 0, NO_GROUP);
+  } catch (error) {
+    if (errnoCode(error) === undefined) throw error;
+  }
+}
+
+/** @returns undefined when it notes no group, or is not there */
+export function readGroupNote(path: string): ProcessGroup | undefined {
+  const note = readWhole(path)?.content.toString('latin1') ?? '';
+  const [, pgid, startTime = ''] = /^(\d+) (.*?) *\n$/.exec(note) ?? [];
+  return pgid === undefined ? undefined : { pgid: Number(pgid), startTime };
+}
+
+/** @param startTime of a process that has the pid of the group's leader, as the operating system tells it */
+export function isLeader(group: ProcessGroup, startTime: string): boolean {
+  const laterBy = Number(startTime) - Number(group.startTime);
+  return group.startTime === '' || group.startTime === startTime || (laterBy >= 0 && laterBy <= LATER_TICKS);
+}
+
+function overwrite(path: string, flags: number, note: Buffer): void {
+  const fd = fs.openSync(path, fs.constants.O_WRONLY | fs.constants.O_NOFOLLOW | flags, 0o600);
+  try {
+    const written = fs.writeSync(fd, note, 0, note.length, 0);
+    if (written < note.length)
+      throw Object.assign(new Error(`a short write to ${path}`), { code: 'ENOSPC', errno: -28 });
+  } finally {
+    fs.closeSync(fd);
+  }
+}

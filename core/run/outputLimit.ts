@@ -1,0 +1,47 @@
+/**
+ * Keeps the output of a command from filling the disk: what is beyond a limit is cut off, and a mark says so.
+ *
+ * The command goes on and does not notice. It appends to its log, so what it writes after a cut follows the mark until
+ * the next look cuts that off, too.
+ */
+import fs from 'node:fs';
+import { errnoCode } from '../../utils/errors.js';
+
+export class OutputLimit {
+  private readonly limit: number;
+  private readonly mark: Buffer;
+  private isCut = false;
+
+  /** @param from the length of the log before the command began */
+  constructor(
+    private readonly logFile: string,
+    from: number,
+    maxBytes: number,
+  ) {
+    this.limit = from + maxBytes;
+    this.mark = Buffer.from(`\n[queuectl: the output is cut here, after ${maxBytes} bytes]\n`);
+  }
+
+  /** Looks at the log, and cuts it if it has grown too long. A log that cannot be cut stays as it is. */
+  enforce(): void {
+    try {
+      const size = fs.statSync(this.logFile, { throwIfNoEntry: false })?.size ?? 0;
+      const kept = this.isCut ? this.limit + this.mark.length : this.limit;
+      if (size > kept) this.cut(kept);
+    } catch (error) {
+      if (errnoCode(error) === undefined) throw error;
+    }
+  }
+
+  private cut(kept: number): void {
+    const fd = fs.openSync(this.logFile, fs.constants.O_RDWR | fs.constants.O_NOFOLLOW);
+    try {
+      fs.ftruncateSync(fd, kept);
+      // Over whatever the command has appended meanwhile.
+      if (!this.isCut) fs.writeSync(fd, this.mark, 0, this.mark.length, this.limit);
+      this.isCut = true;
+    } finally {
+      fs.closeSync(fd);
+    }
+  }
+}

@@ -1,0 +1,245 @@
+/**
+ * Keeps a number of worker processes running: forks them, starts a dead one again, hands on the request to stop.
+ *
+ * Promise: `run` returns once no worker of its own is left. Workers stop by themselves when their supervisor dies: the
+ * channel to it closes.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import type { WorkerRecord } from '../../db/model/worker.js';
+import type { Store } from '../../db/store.js';
+import { type Clock, monotonicMs, systemClock } from '../../utils/clock.js';
+import { complain } from '../../utils/complain.js';
+import { QueuectlError, storageError } from '../../utils/errors.js';
+import { currentIdentity } from '../../utils/processIdentity.js';
+import { randomHex } from '../../utils/random.js';
+import { QueueManager } from '../queueManager.js';
+import { recoverLost } from './recovery.js';
+import type { JobEvent } from './worker.js';
+
+/** A worker that died is started again after this pause; it doubles up to the second figure while they keep dying. */
+const RESTART_MS = [100, 30_000] as const;
+/** A worker that lived this long did not die of its start. */
+const SETTLED_MS = 60_000;
+
+/** What a worker process tells its supervisor. */
+export type WorkerMessage = { readonly kind: 'ready' } | Failure | JobEvent;
+
+/** Why a forked process could not start, as a QueuectlError has it. */
+export interface Failure {
+  readonly kind: 'failed';
+  readonly fact: string;
+  readonly remedy: string;
+}
+
+/** What a forked worker process is told on its command line, as JSON. */
+export interface WorkerTask {
+  readonly dataDir: string;
+  readonly supervisorId: string;
+  readonly concurrency: number;
+  /** Whether it reports the start and end of each job. */
+  readonly reports: boolean;
+}
+
+export type WorkerEvent =
+  | { readonly kind: 'worker started'; readonly index: number; readonly pid: number }
+  | { readonly kind: 'worker ended'; readonly pid: number; readonly how: string }
+  | { readonly kind: 'stopping'; readonly again: boolean }
+  | JobEvent;
+
+export interface SupervisorOptions {
+  readonly store: Store;
+  readonly dataDir: string;
+  readonly count: number;
+  readonly concurrency: number;
+  readonly onEvent: (event: WorkerEvent) => void;
+  /** Whether events of jobs are wanted, too. */
+  readonly reportsJobs: boolean;
+  readonly clock?: Clock;
+}
+
+/** The program of the processes forked here; in the source it is TypeScript, in the package a bundle beside this one. */
+const WORKER_MAIN = new URL(import.meta.url.endsWith('.ts') ? './workerMain.ts' : './workerMain.cjs', import.meta.url);
+
+export function newProcessId(): string {
+  return `${process.pid}-${randomHex(8)}`;
+}
+
+/** V8 collects its youngest objects after every MB and not after 16: a process that mostly waits is smaller by 5 MB. */
+const LITTLE_MEMORY = '--max-semi-space-size=1';
+
+/** Forks the program that `workerMain.ts` is, out of reach of the terminal's signals. */
+export function forkProgram(role: 'supervisor' | 'worker', task: object, log: 'inherit' | number): ChildProcess {
+  return fork(WORKER_MAIN, [role, JSON.stringify(task)], {
+    detached: true,
+    execArgv: [...new Set([...process.execArgv, LITTLE_MEMORY])],
+    stdio: ['ignore', log, log, 'ipc'],
+  });
+}
+
+export class Supervisor {
+  readonly id = newProcessId();
+  private readonly queue: QueueManager;
+  private readonly children = new Set<ChildProcess>();
+  private readonly restarts = new Map<number, NodeJS.Timeout>();
+  private stopRequests = 0;
+  private allEnded: (() => void) | undefined;
+
+  constructor(private readonly options: SupervisorOptions) {
+    this.queue = new QueueManager(options.store, options.clock);
+  }
+
+  /**
+   * Puts itself on record and starts the workers.
+   *
+   * @returns their pids, once all of them are ready
+   * @throws QueuectlError STORAGE: one could not start; the others are stopped then
+   */
+  async start(): Promise<number[]> {
+    const { store, count, clock = systemClock } = this.options;
+    await store.workers.register({
+      ...currentIdentity(),
+      id: this.id,
+      role: 'supervisor',
+      started_at: clock(),
+      supervisor_id: null,
+    });
+    const indexes = Array.from({ length: count }, (_, at) => at + 1);
+    const starts = await Promise.allSettled(indexes.map((index) => this.startWorker(index, 0)));
+    const pids: number[] = [];
+    for (const start of starts) {
+      if (start.status === 'fulfilled') {
+        pids.push(start.value);
+        continue;
+      }
+      this.stop();
+      await this.run();
+      throw start.reason;
+    }
+    return pids;
+  }
+
+  /** Resolves when all workers have ended after a request to stop. */
+  async run(): Promise<void> {
+    if (!this.isDone()) {
+      await new Promise<void>((resolve) => {
+        this.allEnded = resolve;
+      });
+    }
+    await this.options.store.workers.unregister(this.id);
+  }
+
+  /** The first call lets the workers finish their current jobs; further ones end the jobs and give them back. */
+  stop(): void {
+    this.stopRequests += 1;
+    this.options.onEvent({ kind: 'stopping', again: this.stopRequests > 1 });
+    for (const timer of this.restarts.values()) clearTimeout(timer);
+    this.restarts.clear();
+    for (const child of this.children) child.kill('SIGTERM');
+    if (this.isDone()) this.allEnded?.();
+  }
+
+  /**
+   * Takes signals for requests to stop. SIGTERM and SIGINT add up. SIGHUP is one request however often it comes: a
+   * terminal that closes may send it twice, and several `worker-stop` may wait for the same workers.
+   *
+   * @returns a function that ends this
+   */
+  obeySignals(): () => void {
+    const stop = () => this.stop();
+    const stopOnce = () => {
+      if (this.stopRequests === 0) this.stop();
+    };
+    const handlers = [
+      ['SIGTERM', stop],
+      ['SIGINT', stop],
+      ['SIGHUP', stopOnce],
+    ] as const;
+    for (const [signal, handler] of handlers) process.on(signal, handler);
+    return () => {
+      for (const [signal, handler] of handlers) process.off(signal, handler);
+    };
+  }
+
+  private isDone(): boolean {
+    return this.stopRequests > 0 && this.children.size === 0;
+  }
+
+  /** @returns the worker's pid, once it is ready */
+  private startWorker(index: number, deaths: number): Promise<number> {
+    const { dataDir, concurrency, reportsJobs, onEvent } = this.options;
+    const task: WorkerTask = { dataDir, supervisorId: this.id, concurrency, reports: reportsJobs };
+    const child = forkProgram('worker', task, 'inherit');
+    this.children.add(child);
+    const startedAt = monotonicMs();
+    return new Promise((resolve, reject) => {
+      let isReady = false;
+      let failure: Omit<Failure, 'kind'> | undefined;
+      child.on('message', (message: WorkerMessage) => {
+        if (message.kind === 'failed') {
+          failure = message;
+        } else if (message.kind === 'ready') {
+          isReady = true;
+          const pid = child.pid ?? 0; // it has told us something, so it has one
+          if (this.stopRequests > 0) child.kill('SIGTERM'); // the request came before it listened to signals
+          onEvent({ kind: 'worker started', index, pid });
+          resolve(pid);
+        } else {
+          onEvent(message);
+        }
+      });
+      child.on('error', (error) => {
+        const reason = storageError(error, 'start a worker process');
+        failure = reason instanceof QueuectlError ? reason : { fact: error.message, remedy: '' };
+        if (child.pid === undefined) child.emit('exit', null, null); // it could not even be forked
+      });
+      child.on('exit', (code, signal) => {
+        if (!this.children.delete(child)) return;
+        const how = signal === null ? `exit code ${code}` : `killed by ${signal}`;
+        if (child.pid !== undefined) onEvent({ kind: 'worker ended', pid: child.pid, how });
+        if (!isReady) {
+          const { fact, remedy } = failure ?? { fact: `a worker process ended while it started (${how})`, remedy: '' };
+          const wasStopped = this.stopRequests > 0;
+          reject(
+            new QueuectlError('STORAGE', wasStopped ? 'the workers were stopped while they started' : fact, remedy),
+          );
+        }
+        if (this.isDone()) this.allEnded?.();
+        else if (this.stopRequests === 0 && (isReady || deaths > 0)) {
+          this.startAgain(index, monotonicMs() - startedAt > SETTLED_MS ? 0 : deaths + 1);
+        }
+      });
+    });
+  }
+
+  private async recoverLost(): Promise<void> {
+    await recoverLost(this.options.store, this.queue);
+    await this.options.store.idle(); // a supervisor may never need the records again
+  }
+
+  private startAgain(index: number, deaths: number): void {
+    const pauseMs = Math.min(RESTART_MS[0] * 2 ** Math.max(deaths - 1, 0), RESTART_MS[1]);
+    this.restarts.set(
+      index,
+      setTimeout(() => {
+        this.restarts.delete(index);
+        this.replaceWorker(index, deaths).catch(report);
+      }, pauseMs),
+    );
+    this.recoverLost().catch(report);
+  }
+
+  private async replaceWorker(index: number, deaths: number): Promise<void> {
+    let records: WorkerRecord[];
+    try {
+      records = await this.options.store.workers.listRecords();
+    } catch (error) {
+      this.startAgain(index, deaths + 1);
+      throw error;
+    }
+    if (this.stopRequests > 0) return;
+    if (records.some(({ id }) => id === this.id)) await this.startWorker(index, deaths);
+    else this.stop(); // the store was removed: nobody could stop it later
+  }
+}
+
+const report = ({ message }: Error) => complain(message);

@@ -1,0 +1,457 @@
+/** Looks at every file of a store, and offers to mend what is wrong. Nothing is changed but by a `repair`. */
+import fs from 'node:fs';
+import type { Clock } from '../../../utils/clock.js';
+import { delay } from '../../../utils/delay.js';
+import { errnoCode, QueuectlError, storageError } from '../../../utils/errors.js';
+import { findSharing, freeBytes } from '../../../utils/fileSystem.js';
+import { findTempFiles, identityOf, makeDirectory, readWhole, removeFile } from '../../../utils/files.js';
+import { type HeldLock, inspectLock } from '../../../utils/lock.js';
+import { pidExists } from '../../../utils/processIdentity.js';
+import { writeTemp } from '../../../utils/tempFiles.js';
+import { configContent, salvageSettings } from '../../repositories/configRepo.js';
+import type { Check, WorkerRepo } from '../../store.js';
+import { replaceFile, replaceSnapshot, type Snapshot } from './fold.js';
+import { type NamedFile, sealDamaged } from './journal.js';
+import { logFileName } from './logFileName.js';
+import { replacedFiles, type StorePaths } from './paths.js';
+import { type Salvage, salvage } from './salvage.js';
+import { isTrusted } from './trust.js';
+import { contentOfRecords, EMPTY_FILE, View } from './view.js';
+
+export interface Checkup {
+  readonly paths: StorePaths;
+  readonly clock: Clock;
+  underLock<T>(section: (held: HeldLock) => Promise<T>): Promise<T>;
+  readonly workers: WorkerRepo;
+  /** Those of all jobs, the dead too; called only when their files are whole. */
+  ids(): Promise<string[]>;
+}
+
+/** A fold needs as much room as the files have, and a little for the commits before it. */
+const SPARE_BYTES = 1_000_000;
+/** A lock that looks abandoned may have been made just now, and not be signed yet. */
+const SIGNED_WITHIN_MS = 50;
+
+const ok = (name: string, fact: string): Check => ({ name, state: 'ok', fact });
+
+const FIX = '`queuectl doctor --fix`';
+
+/** The checks in their order; each sees what the repairs before it have done. */
+export async function* checkFiles(checkup: Checkup): AsyncGenerator<Check> {
+  const { paths } = checkup;
+  if (fs.lstatSync(paths.dir, { throwIfNoEntry: false }) === undefined) {
+    yield ok('data directory', `${paths.dir} is not there yet; the first job makes it`);
+    return;
+  }
+  yield await looked('data directory', () => checkDirectory(paths));
+  if (!isReadable(paths.dir) || !isStore(paths)) return;
+  yield await looked('file system', () => checkFileSystem(paths));
+  yield await looked('ownership', () => checkOwnership(findAccessFaults(paths)));
+  yield await looked('permissions', () => checkPermissions(findAccessFaults(paths)));
+  yield await looked('config.json', () => checkConfig(checkup));
+  let areWhole = true;
+  for (const check of checkRecords(checkup)) {
+    areWhole &&= check.state === 'ok';
+    yield check;
+  }
+  yield await looked('lock', () => checkLock(checkup));
+  yield await looked('temporary files', () => checkTempFiles(checkup));
+  yield await looked('worker records', () => checkWorkerRecords(checkup));
+  // After a repair what it has left out may still be wanted, and so may the logs.
+  if (areWhole) yield await looked('logs', () => checkLogs(checkup));
+  else yield ok('logs', 'not looked at, as long as it is not sure which jobs there are');
+}
+
+/** What cannot be looked at is wrong. */
+async function looked(name: string, check: () => Check | Promise<Check>): Promise<Check> {
+  try {
+    return await check();
+  } catch (error) {
+    return unusable(name, error);
+  }
+}
+
+function unusable(name: string, error: unknown): Check {
+  const reason = storageError(error, `use the ${name}`);
+  if (!(reason instanceof QueuectlError)) throw reason;
+  return { name, state: 'wrong', fact: reason.fact, remedy: reason.remedy };
+}
+
+function isReadable(dir: string): boolean {
+  try {
+    fs.readdirSync(dir);
+    return true;
+  } catch (error) {
+    if (errnoCode(error) === undefined) throw error;
+    return false;
+  }
+}
+
+function checkDirectory(paths: StorePaths): Check {
+  const { dir } = paths;
+  const name = 'data directory';
+  try {
+    const isEmpty = fs.readdirSync(dir).length === 0;
+    fs.accessSync(dir, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK);
+    if (isEmpty || isStore(paths)) return ok(name, dir);
+  } catch (error) {
+    throw storageError(error, `use ${dir}`);
+  }
+  const remedy = 'Nothing in it is looked at. Name the directory of a queue with --data-dir.';
+  return { name, state: 'wrong', fact: `${dir} is no queue: it has neither a lock nor a journal`, remedy };
+}
+
+/** Whether a store has ever been written here. */
+const isStore = ({ lock, journal }: StorePaths) => fs.existsSync(`${lock}.file`) || fs.existsSync(journal);
+
+function checkFileSystem({ dir, queue, dlq, journal }: StorePaths): Check {
+  const name = 'file system';
+  const sharing = findSharing(dir);
+  if (sharing !== undefined) {
+    const remedy = 'Choose a directory on a local disk with --data-dir: locks and renames cannot be relied on there.';
+    return { name, state: 'wrong', fact: `${dir} is in ${sharing}`, remedy };
+  }
+  const needed = SPARE_BYTES + [queue, dlq, journal].reduce((sum, path) => sum + (identityOf(path)?.size ?? 0), 0);
+  const free = freeBytes(dir);
+  if (free === Number.POSITIVE_INFINITY) return ok(name, 'local, of no fixed size');
+  if (free >= needed) return ok(name, `local, ${megabytes(free)} MB free`);
+  const fact = `${megabytes(free)} MB are free, and the queue needs ${megabytes(needed)} MB to be written anew`;
+  return { name, state: 'wrong', fact, remedy: 'Make room.' };
+}
+
+const megabytes = (bytes: number) => Math.round(bytes / 1e5) / 10;
+
+/** What is wrong with a file or directory of the store, whatever it holds. */
+interface AccessFault {
+  readonly path: string;
+  readonly fact: string;
+  /** What its mode should be, where it is ours and only others can use it, too. */
+  readonly mode?: number;
+}
+
+function checkOwnership(faults: readonly AccessFault[]): Check {
+  const name = 'ownership';
+  const foreign = faults.filter(({ mode }) => mode === undefined);
+  if (foreign.length === 0) return ok(name, 'every file is yours, and no link');
+  return { name, state: 'wrong', fact: describeFaults(foreign), remedy: 'Put that right by hand.' };
+}
+
+function checkPermissions(faults: readonly AccessFault[]): Check {
+  const name = 'permissions';
+  const open = faults.flatMap(({ mode, ...fault }) => (mode === undefined ? [] : { mode, ...fault }));
+  if (open.length === 0) return ok(name, 'only you can read the files');
+  return {
+    name,
+    state: 'wrong',
+    fact: describeFaults(open),
+    remedy: `${FIX} takes that from them.`,
+    repair: async () => {
+      for (const { path, mode } of open) chmod(path, mode);
+      return 'taken from them';
+    },
+  };
+}
+
+const describeFaults = ([first, ...more]: readonly AccessFault[]) =>
+  `${first?.path} ${first?.fact}${more.length > 0 ? ` (and ${more.length} more)` : ''}`;
+
+function chmod(path: string, mode: number): void {
+  try {
+    fs.chmodSync(path, mode);
+  } catch (error) {
+    if (errnoCode(error) !== 'ENOENT') throw storageError(error, `change the mode of ${path}`);
+  }
+}
+
+function findAccessFaults(paths: StorePaths): AccessFault[] {
+  const faults: AccessFault[] = [];
+  const look = (path: string, kind: 'file' | 'directory', forbidden = 0o077) => {
+    // A directory may be a link to where there is room for it; a file may not.
+    const stat = (kind === 'file' ? fs.lstatSync : fs.statSync)(path, { throwIfNoEntry: false });
+    if (stat === undefined) return false;
+    if (kind === 'file' ? !stat.isFile() : !stat.isDirectory()) faults.push({ path, fact: `is no ${kind}` });
+    else if (stat.uid !== process.geteuid?.()) faults.push({ path, fact: `belongs to another user (uid ${stat.uid})` });
+    else if ((stat.mode & forbidden) !== 0) {
+      const mode = stat.mode & 0o700;
+      faults.push({ path, fact: `can be used by others (mode ${(stat.mode & 0o777).toString(8)})`, mode });
+    }
+    return stat.isDirectory();
+  };
+  if (!isTrusted()) look(paths.dir, 'directory', 0o022); // to see which files there are tells nobody anything
+  for (const path of replacedFiles(paths)) look(path, 'file');
+  for (const folder of [paths.lockDir, paths.workers, paths.logs]) {
+    if (!look(folder, 'directory')) continue;
+    for (const name of fs.readdirSync(folder)) look(`${folder}/${name}`, 'file');
+  }
+  look(paths.replaced, 'directory');
+  return faults;
+}
+
+function checkConfig({ paths, clock, underLock }: Checkup): Check {
+  const name = 'config.json';
+  const file = readWhole(paths.config);
+  if (file === null) return ok(name, 'not there; the defaults hold');
+  const { unknown, faults } = salvageSettings(paths.config, file.content);
+  const [first] = faults;
+  if (first !== undefined) {
+    return {
+      name,
+      state: 'wrong',
+      fact: faults.join('; '),
+      remedy: `${FIX} keeps the other settings and a copy of the file.`,
+      repair: () =>
+        underLock(async (held) => {
+          const kept = keep([paths.config], paths, clock());
+          const content = readWhole(paths.config)?.content ?? Buffer.alloc(0);
+          replaceFile(paths.config, configContent(salvageSettings(paths.config, content).values), paths, held);
+          return `the default holds where it was wrong; the former file is in ${kept}`;
+        }),
+    };
+  }
+  if (unknown.length === 0) return ok(name, 'every setting is known and in range');
+  const fact = `${paths.config}: unknown settings have no effect: ${unknown.join(', ')}`;
+  return {
+    name,
+    state: 'wrong',
+    fact,
+    remedy: '`queuectl config-get` lists the known ones; correct the file by hand.',
+  };
+}
+
+/** One check for each of the three files that belong together. */
+function* checkRecords(checkup: Checkup): Generator<Check> {
+  const { paths } = checkup;
+  const files = [
+    ['queue.json', 'queue'],
+    ['dlq.json', 'dlq'],
+    ['journal.ndjson', 'journal'],
+  ] as const;
+  const damage = findDamage(paths);
+  if (damage === undefined) {
+    const view = View.open(paths);
+    const { state, journal } = view;
+    view.close();
+    yield whole(checkup, 'queue', counted(state.listJobs().length, 'job'), journal?.header.queue);
+    yield whole(checkup, 'dlq', counted(state.countDead(), 'job'), journal?.header.dlq);
+    const { commits = 0, sealed = false } = journal ?? {};
+    if (journal === null && identityOf(paths.queue) !== null) yield goneJournal(checkup);
+    else
+      yield ok('journal.ndjson', sealed ? 'a fold is to be finished' : `${counted(commits, 'commit')} not folded yet`);
+    return;
+  }
+  let salvaged: Salvage;
+  try {
+    salvaged = salvage(paths);
+  } catch (error) {
+    const [name] = files.find(([, key]) => damage.includes(paths[key])) ?? ['queue.json'];
+    yield unusable(name, error);
+    return;
+  }
+  const { faults, journal, state } = salvaged;
+  const isAlone = Object.values(faults).every((list) => list.length === 0);
+  let isRepaired = false;
+  for (const [name, key] of files) {
+    const list = [...faults[key], ...(isAlone && damage.startsWith(paths[key]) ? [damage] : [])];
+    if (isRepaired || list.length === 0) {
+      yield ok(name, isRepaired ? 'written anew' : 'whole by itself');
+      continue;
+    }
+    const fact = `${list.slice(0, 3).join('; ')}${list.length > 3 ? `; and ${list.length - 3} more` : ''}`;
+    if (journal.newer !== undefined) {
+      yield { name, state: 'wrong', fact, remedy: 'Use the newer queuectl that wrote it.' };
+      continue;
+    }
+    yield {
+      name,
+      state: 'wrong',
+      fact,
+      remedy: `${FIX} keeps the ${describeState(state)} that can be read, and a copy of the files.`,
+      repair: async () => {
+        const done = await repairRecords(checkup);
+        isRepaired = true;
+        return done;
+      },
+    };
+  }
+}
+
+/** A snapshot file that can be read, or is not there, which counts as empty. @param named by the journal */
+function whole(checkup: Checkup, key: 'queue' | 'dlq', fact: string, named: NamedFile | null | undefined): Check {
+  const { paths } = checkup;
+  const name = `${key}.json`;
+  if (!named || named.size <= EMPTY_FILE.length || identityOf(paths[key]) !== null) return ok(name, fact);
+  return {
+    name,
+    state: 'wrong',
+    fact: `${paths[key]} is gone, and had ${named.size} bytes when it was written last`,
+    remedy: `Every command takes it for empty. Put it back, or let ${FIX} write an empty one.`,
+    repair: () => repairRecords(checkup),
+  };
+}
+
+const goneJournal = (checkup: Checkup): Check => ({
+  name: 'journal.ndjson',
+  state: 'wrong',
+  fact: 'it is gone, and with it what was changed since queue.json was written last',
+  remedy: `Put it back, or let ${FIX} begin a new one.`,
+  repair: () => repairRecords(checkup),
+});
+
+const describeState = (state: Salvage['state']) =>
+  `${counted(state.listJobs().length, 'job')} and ${counted(state.countDead(), 'dead job')}`;
+
+const counted = (n: number, noun: string) => `${n} ${noun}${n === 1 ? '' : 's'}`;
+
+/** What every other command would say; undefined when they can all work. */
+function findDamage(paths: StorePaths): string | undefined {
+  let view: View | undefined;
+  try {
+    view = View.open(paths);
+    view.state; // it is read when it is asked for
+    return undefined;
+  } catch (error) {
+    if (error instanceof QueuectlError) return error.fact;
+    throw error;
+  } finally {
+    view?.close();
+  }
+}
+
+function repairRecords({ paths, clock, underLock }: Checkup): Promise<string> {
+  return underLock(async (held) => {
+    const now = clock();
+    const kept = keep([paths.queue, paths.dlq, paths.journal], paths, now);
+    held.renew();
+    const { state, journal } = salvage(paths);
+    held.renew();
+    const next: Snapshot = {
+      queue: contentOfRecords(state.listJobs()),
+      dlq: contentOfRecords(state.listDead()),
+      header: (named) => ({ journal: 1, first: journal.nextSeq, folded_at: now, fold_ms: 0, ...named }),
+    };
+    replaceSnapshot(paths, held, next, { seal: () => sealDamaged(paths.journal) });
+    return `${describeState(state)} are kept; the former files are in ${kept}`;
+  });
+}
+
+/** Copies files to a directory of this moment's name. @returns the directory */
+function keep(files: readonly string[], paths: StorePaths, now: number): string {
+  const kept = momentDirectory(paths, now);
+  makeDirectory(kept);
+  for (const path of files) {
+    const file = readWhole(path);
+    if (file === null) continue;
+    const copy = `${kept}/${path.slice(path.lastIndexOf('/') + 1)}`;
+    fs.renameSync(writeTemp(copy, file.content).path, copy);
+  }
+  return kept;
+}
+
+/** Where what a repair replaces at this moment is kept. */
+const momentDirectory = ({ replaced }: StorePaths, now: number) =>
+  `${replaced}/${new Date(now).toISOString().replaceAll(':', '')}`;
+
+async function checkLock({ paths, underLock }: Checkup): Promise<Check> {
+  const name = 'lock';
+  const before = inspectLock(paths.lock);
+  if (before !== undefined && !before.isHeld) await delay(SIGNED_WITHIN_MS);
+  const lock = inspectLock(paths.lock);
+  if (lock === undefined) return ok(name, 'free');
+  if (lock.isHeld || lock.ctimeMs !== before?.ctimeMs) return ok(name, `held by process ${lock.pid}`);
+  return {
+    name,
+    state: 'wrong',
+    fact: `${paths.lock} was left by process ${lock.pid}, which is gone or stopped`,
+    remedy: `The next command takes it over within seconds, and so does ${FIX}.`,
+    repair: () => underLock(async () => 'taken over, and given back'),
+  };
+}
+
+function checkTempFiles({ paths, underLock }: Checkup): Check {
+  const name = 'temporary files';
+  const find = () => {
+    const ours = findTempFiles(paths.dir).filter(({ target }) =>
+      replacedFiles(paths).includes(`${paths.dir}/${target}`),
+    );
+    return [...ours, ...findTempFiles(paths.workers)].filter(({ pid }) => !pidExists(pid)).map(({ path }) => path);
+  };
+  const found = find();
+  if (found.length === 0) return ok(name, 'none is left over');
+  return {
+    name,
+    state: 'wrong',
+    fact: `left over by processes that are gone: ${found.slice(0, 3).join(', ')}${found.length > 3 ? ' …' : ''}`,
+    remedy: `They do no harm; ${FIX} removes them.`,
+    repair: () =>
+      underLock(async () => {
+        for (const path of find()) removeFile(path);
+        return `removed: ${found.length}`;
+      }),
+  };
+}
+
+async function checkWorkerRecords({ paths, workers, clock }: Checkup): Promise<Check> {
+  const name = 'worker records';
+  const { unreadable } = await workers.survey();
+  const dead = unreadable.filter(({ mayLive }) => !mayLive);
+  const doubtful = unreadable.find(({ mayLive }) => mayLive);
+  const first = doubtful ?? dead[0];
+  if (first === undefined) return ok(name, 'all can be read');
+  const fact = `${first.fault.fact}${unreadable.length > 1 ? ` (and ${unreadable.length - 1} more)` : ''}`;
+  const byHand = 'End the process that its name begins with if that is a worker; if not, delete the file.';
+  return {
+    name,
+    state: 'wrong',
+    fact,
+    remedy: doubtful === undefined ? `Its worker is gone; ${FIX} keeps a copy and removes it.` : byHand,
+    ...(dead.length === 0 ? {} : { repair }),
+  };
+  async function repair(): Promise<string> {
+    const kept = keep(
+      dead.map(({ path }) => path),
+      paths,
+      clock(),
+    );
+    for (const { path } of dead) removeFile(path); // what is noted of its commands is for those who recover its jobs
+    if (doubtful !== undefined) throw new QueuectlError('DAMAGED', doubtful.fault.fact, byHand);
+    return `removed; a copy is in ${kept}`;
+  }
+}
+
+async function checkLogs({ paths, clock, ids }: Checkup): Promise<Check> {
+  const name = 'logs';
+  const logs = namesIn(paths.logs); // before the jobs are read: one added meanwhile has its log looked for in vain only
+  const wanted = new Set((await ids()).map(logFileName));
+  const without = logs.filter((log) => log.endsWith('.log') && !wanted.has(log));
+  const { replaced } = paths;
+  // All three are replaced together, those that are there.
+  const isRepair = (moment: string) =>
+    namesIn(`${replaced}/${moment}`).some((name) => /^(queue|dlq|journal)\./.test(name));
+  const isKept = namesIn(replaced).some(isRepair);
+  if (without.length === 0) return ok(name, `${logs.length}, each of a job`);
+  if (isKept) {
+    const why = `as long as ${replaced} has the files from before a repair`;
+    return ok(name, `${logs.length}, ${without.length} of them of no job, but kept ${why}`);
+  }
+  return {
+    name,
+    state: 'wrong',
+    fact: `${without.length} of ${logs.length} are of no job, as ${paths.logs}/${without[0]}`,
+    remedy: `They do no harm; ${FIX} moves them away.`,
+    repair: async () => {
+      const away = `${momentDirectory(paths, clock())}/logs`;
+      makeDirectory(away);
+      for (const log of without) fs.renameSync(`${paths.logs}/${log}`, `${away}/${log}`);
+      return `moved to ${away}`;
+    },
+  };
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return fs.readdirSync(directory);
+  } catch (error) {
+    if (errnoCode(error) === 'ENOENT') return [];
+    throw storageError(error, `read ${directory}`);
+  }
+}

@@ -1,0 +1,193 @@
+/**
+ * Saves what can be saved of damaged files: every record that is whole, and every change in the journal that can be read.
+ *
+ * It errs on the side of keeping. Of two jobs with one id the one changed last is kept; commits behind a gap in the journal
+ * count, as they carry whole records.
+ */
+import { isUtf8 } from 'node:buffer';
+import { readWhole } from '../../../utils/files.js';
+import { describeJsonFault } from '../../../utils/jsonFault.js';
+import { type DeadJob, findDeadJobFault, findJobFault, type Job } from '../../model/job.js';
+import { type SalvagedJournal, salvageJournal } from './journal.js';
+import type { StorePaths } from './paths.js';
+import { type Change, QueueState } from './queueState.js';
+
+/** What is wrong with each file, in the order of the file; empty for one that is whole. */
+export type Faults = Record<'queue' | 'dlq' | 'journal', string[]>;
+
+export interface Salvage {
+  readonly state: QueueState;
+  readonly faults: Faults;
+  readonly journal: SalvagedJournal;
+}
+
+/** Reads the files as they are. @throws QueuectlError STORAGE */
+export function salvage(paths: StorePaths): Salvage {
+  const contentOf = (path: string) => readWhole(path)?.content ?? null;
+  const queue = salvageRecords(contentOf(paths.queue), findJobFault, (job: Job) => job.updated_at);
+  const dlq = salvageRecords(contentOf(paths.dlq), findDeadJobFault, (entry: DeadJob) => entry.failed_at);
+  const journal = salvageJournal(contentOf(paths.journal));
+  const state = new QueueState(queue.records, dlq.records);
+  for (const change of journal.changes) state.apply(newerOf(change, state));
+  for (const entry of state.listDead()) {
+    const job = state.getJob(entry.id);
+    if (job === undefined) continue;
+    dlq.faults.push(`the id ${JSON.stringify(entry.id)} is in queue.json too`);
+    if (job.updated_at > entry.failed_at) state.removeDead(entry.id);
+    else state.removeJob(entry.id);
+  }
+  return { state, faults: { queue: queue.faults, dlq: dlq.faults, journal: [...journal.faults] }, journal };
+}
+
+/** A change without what is older than the records that are there: the journal may be that of another snapshot. */
+function newerOf({ jobs, dead }: Change, state: QueueState): Change {
+  const isOlder = (job: Job | null) => job !== null && job.updated_at < (state.getJob(job.id)?.updated_at ?? 0);
+  return { jobs: new Map([...jobs].filter(([, job]) => !isOlder(job))), dead };
+}
+
+interface Salvaged<T> {
+  readonly records: T[];
+  readonly faults: string[];
+}
+
+/** Where a value stands in its file, and the value; or what is wrong there. */
+type Piece = { readonly place: string } & ({ readonly value: unknown } | { readonly fault: string });
+
+function salvageRecords<T extends { readonly id: string }>(
+  content: Buffer | null,
+  findFault: (value: unknown) => string | undefined,
+  changedAt: (record: T) => number,
+): Salvaged<T> {
+  if (content === null) return { records: [], faults: [] };
+  const { pieces, faults } = split(content);
+  const records = new Map<string, T>();
+  for (const piece of pieces) {
+    const fault = 'fault' in piece ? piece.fault : findFault(piece.value);
+    if (fault !== undefined || 'fault' in piece) {
+      faults.push(`${piece.place}: ${fault}`);
+      continue;
+    }
+    const record = piece.value as T; // findFault has checked it
+    const twin = records.get(record.id);
+    if (twin !== undefined) faults.push(`${piece.place}: the id ${JSON.stringify(record.id)} occurs twice`);
+    if (twin === undefined || changedAt(record) >= changedAt(twin)) records.set(record.id, record);
+  }
+  return { records: [...records.values()], faults };
+}
+
+/** The elements of the array; or, where it is none, every object in the file. */
+function split(content: Buffer): { pieces: Piece[]; faults: string[] } {
+  const value = parseText(content);
+  if (value === undefined) {
+    const pieces = objectsIn(content);
+    const isTold = pieces.some((piece) => 'fault' in piece);
+    return { pieces, faults: isTold ? [] : [`it is not JSON ${describeJsonFault(content.toString('utf8'))}`] };
+  }
+  if (!Array.isArray(value)) return { pieces: [], faults: ['it is not a JSON array'] };
+  return { pieces: value.map((element, index) => ({ place: `element ${index + 1}`, value: element })), faults: [] };
+}
+
+/** @returns undefined for what is not JSON; JSON itself knows no such value */
+function parseText(bytes: Buffer): unknown {
+  if (!isUtf8(bytes)) return undefined;
+  try {
+    return JSON.parse(bytes.toString('utf8'));
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+/** What may stand between objects, then an object's beginning or anything else. */
+const BETWEEN = /[\s,[\]]*(?:([^\s,[\]{][^\n{]*)|(\{))/y;
+const NEXT_LINE_WITH_OBJECT = /\n[\s,[]*\{/g;
+
+function objectsIn(content: Buffer): Piece[] {
+  const text = content.toString('latin1'); // a character a byte, and what JSON is made of is ASCII
+  const pieces: Piece[] = [];
+  let line = 1;
+  let counted = 0;
+  const placeAt = (at: number) => {
+    for (; counted < at; counted++) if (content[counted] === NEWLINE) line += 1;
+    return `line ${line}`;
+  };
+  for (let offset = 0; ; ) {
+    BETWEEN.lastIndex = offset;
+    const [matched, garbage] = BETWEEN.exec(text) ?? [];
+    if (matched === undefined) return pieces;
+    offset += matched.length;
+    if (garbage !== undefined) {
+      const excerpt = JSON.stringify(garbage.slice(0, EXCERPT_CHARACTERS));
+      pieces.push({ place: placeAt(offset - garbage.length), fault: `unexpected ${excerpt}` });
+      continue;
+    }
+    const start = offset - 1;
+    const end = endOfObject(content, start);
+    const value = end === undefined ? undefined : parseText(content.subarray(start, end));
+    if (end !== undefined && value !== undefined) {
+      pieces.push({ place: placeAt(start), value });
+      offset = end;
+      continue;
+    }
+    pieces.push({ place: placeAt(start), fault: faultOf(content.subarray(start, endOfLine(content, start))) });
+    const next = nextObject(text, start);
+    if (next === undefined) return pieces;
+    offset = next;
+  }
+}
+
+const NEWLINE = 0x0a;
+const EXCERPT_CHARACTERS = 30;
+/** A record that is laid out over more lines than this is given up. */
+const RECORD_LINES = 100;
+
+/** Behind the brace that closes the one at `start`; undefined where none does. */
+function endOfObject(content: Buffer, start: number): number | undefined {
+  let depth = 0;
+  let lines = 0;
+  let inString = false;
+  for (let at = start; at < content.length; at++) {
+    switch (content[at]) {
+      case 0x5c: // backslash
+        at += 1;
+        break;
+      case 0x22: // quote
+        inString = !inString;
+        break;
+      case NEWLINE:
+        lines += 1;
+        // Within an object a line that begins with a brace at once is the next record, as the store lays them out.
+        if (inString || lines > RECORD_LINES || content[at + 1] === 0x7b) return undefined;
+        break;
+      case 0x7b: // {
+        if (!inString) depth += 1;
+        break;
+      case 0x7d: // }
+        if (!inString) depth -= 1;
+        if (depth === 0) return at + 1;
+    }
+  }
+  return undefined;
+}
+
+/** Where to go on behind an object that is none: at the next line that begins with one, else at the next brace. */
+function nextObject(text: string, start: number): number | undefined {
+  NEXT_LINE_WITH_OBJECT.lastIndex = start;
+  const line = NEXT_LINE_WITH_OBJECT.exec(text);
+  const brace = text.indexOf('{', start + 1);
+  if (line !== null) return line.index + 1;
+  return brace === -1 ? undefined : brace;
+}
+
+function endOfLine(content: Buffer, from: number): number {
+  const end = content.indexOf(NEWLINE, from);
+  return end === -1 ? content.length : end;
+}
+
+/** @param line from where an object begins */
+function faultOf(line: Buffer): string {
+  if (!isUtf8(line)) return 'it is not UTF-8';
+  return parseText(line) === undefined
+    ? `it is not JSON ${describeJsonFault(line.toString('utf8'))}`
+    : 'it is not JSON';
+}

@@ -1,0 +1,99 @@
+/** The supervisor with real worker processes. */
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { after, describe, test } from 'node:test';
+import { Supervisor, type WorkerEvent } from '../../../core/workers/supervisor.js';
+import { openFileStore } from '../../../db/index.js';
+import { tempStore } from '../../helpers/tempStore.js';
+import { waitFor } from '../../helpers/waitFor.js';
+
+/** A supervisor that is yet to be started, and what it tells, each with its time in milliseconds. */
+function makeSupervisor(count: number, dir = tempStore(), dataDir = dir) {
+  const events: (WorkerEvent & { at: number })[] = [];
+  const store = openFileStore(dir);
+  const supervisor = new Supervisor({
+    store,
+    dataDir,
+    count,
+    concurrency: 1,
+    reportsJobs: false,
+    onEvent: (event) => events.push({ ...event, at: performance.now() }),
+  });
+  after(() => {
+    supervisor.stop();
+    return supervisor.run();
+  });
+  const started = () => events.flatMap((event) => (event.kind === 'worker started' ? [event] : []));
+  const ended = () => events.flatMap((event) => (event.kind === 'worker ended' ? [event] : []));
+  return { supervisor, store, started, ended };
+}
+
+describe('a supervisor', { timeout: 60_000 }, () => {
+  test('starts its workers, puts itself on record, and leaves nothing when it has stopped', async () => {
+    const { supervisor, store, started, ended } = makeSupervisor(2);
+    const pids = await supervisor.start();
+    assert.deepEqual(
+      started()
+        .map(({ pid }) => pid)
+        .sort(),
+      [...pids].sort(),
+    );
+    const records = await store.workers.listRecords();
+    assert.deepEqual(records.map(({ role, supervisor_id }) => [role, supervisor_id]).sort(), [
+      ['supervisor', null],
+      ['worker', supervisor.id],
+      ['worker', supervisor.id],
+    ]);
+    supervisor.stop();
+    await supervisor.run();
+    assert.deepEqual(
+      ended().map(({ how }) => how),
+      ['exit code 0', 'exit code 0'],
+    );
+    assert.deepEqual(await store.workers.listRecords(), []);
+  });
+
+  test('starts a worker that dies again, each time after a longer pause', async () => {
+    const { supervisor, started, ended } = makeSupervisor(1);
+    await supervisor.start();
+    for (let deaths = 0; deaths < 4; deaths++) {
+      const { pid } = await waitFor(() => started()[deaths]);
+      process.kill(pid, 'SIGKILL');
+    }
+    await waitFor(() => started().length === 5);
+    supervisor.stop();
+    await supervisor.run();
+    assert.deepEqual(
+      ended().map(({ how }) => how),
+      [...Array(4).fill('killed by SIGKILL'), 'exit code 0'],
+    );
+    assert.deepEqual(
+      started().map(({ index }) => index),
+      [1, 1, 1, 1, 1],
+    );
+    const pauses = started()
+      .slice(1)
+      .map(({ at }, deaths) => at - (ended()[deaths]?.at ?? 0));
+    for (const [deaths, atLeast] of [100, 200, 400, 800].entries())
+      assert.ok((pauses[deaths] ?? 0) >= atLeast, `${pauses}`);
+  });
+
+  test('does not start a dead worker again once it was asked to stop', async () => {
+    const { supervisor, started, ended } = makeSupervisor(1);
+    const [pid = 0] = await supervisor.start();
+    process.kill(pid, 'SIGKILL');
+    await waitFor(() => ended().length === 1);
+    supervisor.stop();
+    await supervisor.run();
+    assert.equal(started().length, 1);
+  });
+
+  test('rejects with the reason when its workers cannot start, and leaves nothing', async () => {
+    const damaged = tempStore();
+    writeFileSync(`${damaged}/queue.json`, '[{]');
+    const { supervisor, store, ended } = makeSupervisor(2, tempStore(), damaged);
+    await assert.rejects(supervisor.start(), { code: 'STORAGE', fact: /queue\.json is damaged: it is not JSON/ });
+    assert.equal(ended().length, 2);
+    assert.deepEqual(await store.workers.listRecords(), []);
+  });
+});
