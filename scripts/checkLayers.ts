@@ -18,7 +18,7 @@ export async function checkLayers(root: string): Promise<string[]> {
   const faults: string[] = [];
   for (const layer of LAYERS) {
     const names = await readdir(join(root, layer), { recursive: true });
-    for (const name of names.filter((name) => name.endsWith('.ts')).sort()) {
+    for (const name of names.filter((name) => /\.m?ts$/.test(name)).sort()) {
       const file = posix.join(layer, name);
       const source = await readFile(join(root, file), 'utf8');
       for (const [, specifier = ''] of [...source.matchAll(STATEMENT), ...source.matchAll(CALL)]) {

@@ -39,6 +39,7 @@ export class LateError extends Error {}
 export const environment = ({ dataDir, env = {} }: Environment) => ({
   PATH: process.env.PATH,
   HOME: '/',
+  NODE_DISABLE_COMPILE_CACHE: '1', // the calls that fail here are to be queuectl's
   QUEUECTL_DATA_DIR: dataDir,
   ...env,
 });

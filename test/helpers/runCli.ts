@@ -28,7 +28,8 @@ export async function runCli(
 ): Promise<RunResult> {
   const child = spawn(process.execPath, [PROGRAM, ...args], {
     cwd,
-    env: { PATH: process.env.PATH, HOME: dataDir, QUEUECTL_DATA_DIR: dataDir, ...env },
+    // The compiled code of Node.js would lie in the data directory.
+    env: { PATH: process.env.PATH, HOME: dataDir, NODE_DISABLE_COMPILE_CACHE: '1', QUEUECTL_DATA_DIR: dataDir, ...env },
   });
   const ended = new Promise<number | null>((resolve, reject) => {
     child.on('error', reject);
