@@ -259,7 +259,7 @@ test('logs stops when its reader has gone, however long the log', async () => {
   const line = `"$0" "$1" logs big --data-dir "$2" | head -c 1`;
   const { stdout, signal } = spawnSync('sh', ['-c', line, process.execPath, PROGRAM, dataDir], {
     encoding: 'utf8',
-    timeout: 20_000,
+    timeout: 100_000,
     killSignal: 'SIGKILL',
   });
   assert.equal(signal, null);

@@ -517,7 +517,7 @@ test('when the worker is killed, its commands are too', onLinuxOnly, async (t) =
   assert.notEqual(server, worker.pid);
   worker.kill('SIGKILL');
   await once(worker, 'exit');
-  await waitFor(() => !groupExists(pgid) && isGone(server), 1000);
+  await waitFor(() => !groupExists(pgid) && isGone(server));
 });
 
 test('a worker ends by itself, and so does its fork server', { timeout: DEADLINE_MS }, async () => {

@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { after, describe } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { pidExists } from '../../utils/processIdentity.js';
 import { storeTest, type TestStore } from '../integration/support.js';
 import { assertDone, type Ended, each, eventually, missing, queuectl, run } from './run.js';
@@ -145,15 +146,15 @@ const TICKS_A_SECOND = 100;
 /** Fails when a worker or supervisor uses the processor though there is nothing to do. */
 async function assertIdle(store: TestStore): Promise<void> {
   const pids = [...store.records('worker'), ...store.records('supervisor')].map(({ pid }) => pid);
-  const [begin, before] = [performance.now(), pids.map(ticksOf)];
-  await eventually(() => performance.now() - begin > WATCHED_MS);
-  for (const [at, pid] of pids.entries()) {
-    const used = ticksOf(pid) - (before[at] ?? 0);
-    assert.ok(
-      used < (IDLE_SHARE * TICKS_A_SECOND * WATCHED_MS) / 1000,
-      `${pid} used ${used} ticks in ${WATCHED_MS} ms`,
-    );
+  let used: number[] = [];
+  // At first the compiler's threads may have something left to do, for long on a busy machine.
+  for (let tries = 0; tries < 10; tries++) {
+    const before = pids.map(ticksOf);
+    await delay(WATCHED_MS); // the time over which it is measured
+    used = pids.map((pid, at) => ticksOf(pid) - (before[at] ?? 0));
+    if (Math.max(...used) < (IDLE_SHARE * TICKS_A_SECOND * WATCHED_MS) / 1000) return;
   }
+  assert.fail(`${pids} used ${used} ticks in ${WATCHED_MS} ms`);
 }
 
 /** The processor time of a process. */

@@ -15,7 +15,7 @@ export const EVERY_CASE = process.env.QUEUECTL_CHAOS === '1';
 const DEADLINE_MS = 30_000;
 
 /** Waits for what takes a worker up to ten seconds, and longer on a busy machine. */
-export const eventually = <T>(condition: () => T | Promise<T>) => waitFor(condition, DEADLINE_MS);
+export const eventually = <T>(condition: () => T | Promise<T>) => waitFor(condition);
 
 export interface Ended {
   /** Null when a signal ended it. */

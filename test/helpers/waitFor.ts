@@ -1,6 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 const LOOK_EVERY_MS = 10;
+/** What is to happen takes a hundredth of it; the rest is for a machine that is slow, or busy with something else. */
+const DEADLINE_MS = 100_000;
 
 /**
  * Waits until a condition holds.
@@ -8,7 +10,7 @@ const LOOK_EVERY_MS = 10;
  * @returns what the condition returned, once that is truthy
  * @throws Error naming the condition, when it does not hold within the deadline
  */
-export async function waitFor<T>(condition: () => T | Promise<T>, deadlineMs = 10_000): Promise<NonNullable<T>> {
+export async function waitFor<T>(condition: () => T | Promise<T>, deadlineMs = DEADLINE_MS): Promise<NonNullable<T>> {
   const end = performance.now() + deadlineMs;
   for (;;) {
     const result = await condition();

@@ -12,7 +12,10 @@ const numbers = (count: number) => Array.from({ length: count }, (_, at) => Stri
 describe('concurrency', { concurrency: 2 }, () => {
   storeTest('one worker with four slots runs four jobs at once and never more', async (store) => {
     const ids = numbers(10);
-    await store.enqueue(...ids.map((id) => ({ id, command: `: > begin.${id}; sleep 0.3; : > end.${id}` })));
+    const untilFour = 'until [ $(ls begin.* | wc -l) -ge 4 ]; do sleep 0.05; done';
+    await store.enqueue(
+      ...ids.map((id) => ({ id, command: `: > begin.${id}; ${untilFour}; sleep 0.3; : > end.${id}` })),
+    );
     await store.startWorkers('--concurrency', '4');
     await waitFor(() => ids.every((id) => store.has(`end.${id}`)));
     await store.ok('worker-stop');
@@ -58,7 +61,7 @@ describe('concurrency', { concurrency: 2 }, () => {
     const drained = (async () => {
       await store.startWorkers('--count', '3');
       await store.ok('config-set', 'worker_idle_delay', '100000');
-      await waitFor(() => store.lines('ran').length >= 200, 30_000);
+      await waitFor(() => store.lines('ran').length >= 200);
       await store.ok('worker-stop');
       isDrained = true;
     })();

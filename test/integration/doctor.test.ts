@@ -271,9 +271,10 @@ describe('doctor', { concurrency: 2 }, () => {
     await store.enqueue({ id: 'a', command: store.endless });
     await store.startWorkers();
     await waitFor(() => store.endlessProcesses().length > 0);
-    await store.ok('enqueue', '--id', 'b', 'true');
     const own = store.processes();
-    for (const signal of ['SIGSTOP', 'SIGKILL'] as const) for (const { pid } of own) process.kill(pid, signal);
+    for (const { pid } of own) process.kill(pid, 'SIGSTOP'); // so that nobody folds the commit that follows
+    await store.ok('enqueue', '--id', 'b', 'true');
+    for (const { pid } of own) process.kill(pid, 'SIGKILL');
     await waitFor(() => store.processes().length === 0);
     await report(store);
     assert.notDeepEqual(store.journal().commits, []);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { DEFAULT_CONFIG } from '../../db/model/settings.js';
 import { waitFor } from '../helpers/waitFor.js';
-import { storeTest } from './support.js';
+import { storeTest, UNTIL_GO } from './support.js';
 
 /** How much later than asked for a command may begin on a slow machine. */
 const LATE_MS = 1900;
@@ -21,7 +21,7 @@ describe('first steps', { concurrency: 4 }, () => {
       const fail1 = { id: 'fail1', command: 'echo sorry; : > fail1.$QUEUECTL_ATTEMPT; exit 3', max_retries: 2 };
       assert.equal(await store.ok('enqueue', JSON.stringify(fail1)), 'Job enqueued with ID: fail1\n');
       const workers = await store.startForeground('worker', 'start', '--count', '1', '--foreground');
-      await waitFor(() => store.dead().length === 1, 15_000);
+      await waitFor(() => store.dead().length === 1);
       process.kill(workers.pid, 'SIGTERM');
       assert.equal(await workers.ended, 0);
 
@@ -104,12 +104,15 @@ describe('first steps', { concurrency: 4 }, () => {
   });
 
   storeTest('status counts the job that runs, and worker-stop waits for it', async (store) => {
-    await store.ok('enqueue', '{"id":"slow","command":": > begun; sleep 2; : > finished"}');
+    await store.ok('enqueue', JSON.stringify({ id: 'slow', command: `: > begun; ${UNTIL_GO}; sleep 1; : > finished` }));
     await store.startWorkers('--count', '2');
     await waitFor(() => store.has('begun'));
     const expected = { activeWorkers: 2, pending: 0, processing: 1, completed: 0, failed: 0, dead: 0 };
     assert.deepEqual(await store.counts(), expected);
-    assert.equal(await store.ok('worker-stop'), 'Stopping all workers...\nAll workers stopped.\n');
+    const stop = await store.start('Stopping all workers', 'worker-stop');
+    store.go();
+    assert.equal(await stop.ended, 0);
+    assert.equal(stop.output(), 'Stopping all workers...\nAll workers stopped.\n');
     assert.equal(store.has('finished'), true);
     const { state, attempts } = store.job('slow');
     assert.deepEqual({ state, attempts }, { state: 'completed', attempts: 1 });

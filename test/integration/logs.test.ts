@@ -22,7 +22,7 @@ const mode = (path: string) => statSync(path).mode & 0o777;
 
 async function runAll(store: TestStore): Promise<void> {
   await store.startWorkers('--concurrency', '4');
-  await waitFor(() => store.queue().every(({ state }) => state === 'completed') || store.dead().length > 0, 15_000);
+  await waitFor(() => store.queue().every(({ state }) => state === 'completed') || store.dead().length > 0);
   await store.ok('worker-stop');
 }
 

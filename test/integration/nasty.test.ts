@@ -15,8 +15,8 @@ async function runAll(store: TestStore, ...jobs: readonly { id: string; command:
   await store.ok('config-set', 'kill_grace', '0.2');
   await store.enqueue(...jobs.map((job) => ({ max_retries: 0, ...job })), { id: 'harmless', command: 'true' });
   const workers = await store.startWorkers();
-  await waitFor(() => isSettled(store, 'harmless'), 30_000);
-  await waitFor(() => jobs.every(({ id }) => isSettled(store, id)), 30_000);
+  await waitFor(() => isSettled(store, 'harmless'));
+  await waitFor(() => jobs.every(({ id }) => isSettled(store, id)));
   assert.deepEqual(
     store.records('worker').map(({ pid }) => pid),
     workers,

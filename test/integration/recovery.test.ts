@@ -1,18 +1,16 @@
 /** What becomes of jobs, commands and workers when processes are killed. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { describe } from 'node:test';
 import { waitFor } from '../helpers/waitFor.js';
-import { kill, storeTest, type TestStore } from './support.js';
-
-const RECOVERY_MS = 5000;
+import { kill, storeTest, type TestStore, UNTIL_GO } from './support.js';
 
 const workerPids = (store: TestStore) => store.records('worker').map(({ pid }) => pid);
 
 /** Waits until an endless command runs. @returns its processes */
 async function endlessCommand(store: TestStore): Promise<number[]> {
   const tails = () => store.endlessProcesses().filter(({ commandLine }) => commandLine.startsWith('tail'));
-  await waitFor(() => tails().length === 2, RECOVERY_MS);
+  await waitFor(() => tails().length === 2);
   return store.endlessProcesses().map(({ pid }) => pid);
 }
 
@@ -33,11 +31,11 @@ describe('recovery', { concurrency: 3 }, () => {
     for (const _attempt of [1, 2]) {
       const command = await endlessCommand(store);
       kill(worker);
-      await waitFor(() => noneOf(store, command), RECOVERY_MS);
+      await waitFor(() => noneOf(store, command));
       const killed = worker;
-      worker = await waitFor(() => workerPids(store).find((pid) => pid !== killed), RECOVERY_MS);
+      worker = await waitFor(() => workerPids(store).find((pid) => pid !== killed));
     }
-    await waitFor(() => store.dead().length === 1, RECOVERY_MS);
+    await waitFor(() => store.dead().length === 1);
     assert.equal((await store.counts()).activeWorkers, 1);
     await store.ok('worker-stop');
     assert.deepEqual(store.queue(), []);
@@ -46,10 +44,16 @@ describe('recovery', { concurrency: 3 }, () => {
   });
 
   storeTest('workers whose supervisor is killed finish their jobs and end', async (store) => {
-    await store.enqueue({ id: 'a', command: ': > begun; sleep 1; : > finished' }, { id: 'b', command: 'sleep 2' });
+    await store.enqueue(
+      { id: 'a', command: `: > begun; ${UNTIL_GO}; sleep 1; : > finished` },
+      { id: 'b', command: 'sleep 2' },
+    );
     const workers = await store.startWorkers();
     await waitFor(() => store.has('begun'));
-    for (const { pid } of store.records('supervisor')) kill(pid);
+    const supervisors = store.records('supervisor').map(({ pid }) => pid);
+    for (const pid of supervisors) kill(pid);
+    await waitFor(() => noneOf(store, supervisors));
+    store.go();
     await waitFor(() => noneOf(store, workers));
     assert.equal(store.has('finished'), true);
     assert.deepEqual(
@@ -108,7 +112,7 @@ describe('recovery', { concurrency: 3 }, () => {
       const { stderr } = await store.run(['worker-start']);
       assert.match(stderr, /config\.json is damaged: "kill_grace" must be/);
       writeFileSync(config, settings);
-      await waitFor(() => store.queue()[0]?.state === 'completed', 20_000);
+      await waitFor(() => store.queue()[0]?.state === 'completed');
       assert.deepEqual(workerPids(store), [worker]);
       await store.ok('worker-stop');
     },
@@ -117,7 +121,8 @@ describe('recovery', { concurrency: 3 }, () => {
   storeTest('workers whose store is removed end, with their supervisor', async (store) => {
     await store.ok('config-set', 'worker_idle_delay', '200');
     await store.startWorkers('--count', '2');
-    rmSync(store.dataDir, { recursive: true, maxRetries: 3 });
+    renameSync(store.dataDir, `${store.dataDir}.gone`); // at once: in a directory that is there they make files
+    rmSync(`${store.dataDir}.gone`, { recursive: true });
     await waitFor(() => store.processes().length === 0);
     assert.equal(existsSync(store.dataDir), false);
   });
@@ -132,7 +137,7 @@ describe('recovery', { concurrency: 3 }, () => {
       const poison = `echo x >> poisoned; kill -9 ${pid}; sleep 60`;
       await store.enqueue({ id: 'poison', command: poison, max_retries: 2 }, { id: 'other', command: 'true' });
       await store.startWorkers();
-      await waitFor(() => store.dead().length === 1, 20_000);
+      await waitFor(() => store.dead().length === 1);
       await waitFor(() => store.queue().some(({ state }) => state === 'completed'));
       await store.ok('worker-stop');
       assert.equal(store.lines('poisoned').length, 3);

@@ -1,7 +1,7 @@
 /** A store of its own for each test, the built program to use it with, and the proof that nothing is left. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -11,7 +11,10 @@ import { errnoCode } from '../../utils/errors.js';
 import { PROGRAM, type RunResult, runCli } from '../helpers/runCli.js';
 import { waitFor } from '../helpers/waitFor.js';
 
-const TEST_DEADLINE_MS = 60_000;
+const TEST_DEADLINE_MS = 300_000;
+
+/** A command that waits until the test calls `go`. */
+export const UNTIL_GO = 'until [ -e go ]; do sleep 0.05; done';
 
 export type Counts = Record<'activeWorkers' | ListedState, number>;
 
@@ -45,7 +48,7 @@ async function before<T>(deadlineMs: number, work: Promise<T>): Promise<T> {
   }
 }
 
-/** A `queuectl worker-start --foreground` that leads a process group of its own, as a shell would start it. */
+/** A command that stays for a while, and leads a process group of its own, as a shell would start it. */
 export interface Foreground {
   readonly pid: number;
   output(): string;
@@ -86,7 +89,12 @@ export class TestStore {
   }
 
   /** Starts one worker in the foreground and waits until it is ready. */
-  async startForeground(...args: string[]): Promise<Foreground> {
+  startForeground(...args: string[]): Promise<Foreground> {
+    return this.start('Worker 1 started with PID: ', ...args);
+  }
+
+  /** Starts a command that stays, and waits until it has printed this. */
+  async start(text: string, ...args: string[]): Promise<Foreground> {
     const { PATH } = process.env;
     const child = spawn(process.execPath, [PROGRAM, ...args], {
       cwd: this.root,
@@ -104,7 +112,7 @@ export class TestStore {
       child.on('error', reject);
       child.on('close', (code, signal) => resolve(code ?? signal ?? ''));
     });
-    await waitFor(() => output.includes('Worker 1 started with PID: '));
+    await waitFor(() => output.includes(text));
     return { pid: child.pid ?? 0, output: () => output, ended };
   }
 
@@ -155,6 +163,11 @@ export class TestStore {
     return existsSync(path) ? readdirSync(path) : [];
   }
 
+  /** Lets the commands end that wait with `UNTIL_GO`. */
+  go(): void {
+    writeFileSync(join(this.root, 'go'), '');
+  }
+
   /** Whether a command has made this file. */
   has(file: string): boolean {
     return existsSync(join(this.root, file));
@@ -188,7 +201,7 @@ export class TestStore {
 
   async assertNothingLeft(): Promise<void> {
     // A fork server ends a moment after its worker.
-    await waitFor(() => this.processes().length === 0, 2000).catch(() => {
+    await waitFor(() => this.processes().length === 0).catch(() => {
       assert.fail(`processes are left: ${this.processes().map(({ pid, commandLine }) => `${pid} ${commandLine}`)}`);
     });
     assert.ok(!this.names('lock').includes('store'), 'a lock is left');

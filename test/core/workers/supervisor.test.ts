@@ -28,7 +28,7 @@ function makeSupervisor(count: number, dir = tempStore(), dataDir = dir) {
   return { supervisor, store, started, ended };
 }
 
-describe('a supervisor', { timeout: 60_000 }, () => {
+describe('a supervisor', { timeout: 300_000 }, () => {
   test('starts its workers, puts itself on record, and leaves nothing when it has stopped', async () => {
     const { supervisor, store, started, ended } = makeSupervisor(2);
     const pids = await supervisor.start();

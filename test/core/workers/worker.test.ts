@@ -85,7 +85,7 @@ async function startWorker({ commands = ['a'], concurrency = 1 }) {
 const describeEvent = (event: JobEvent) =>
   event.kind === 'job started' ? `${event.id} started ${event.attempt}` : `${event.id} ${event.as}`;
 
-describe('a worker', { timeout: 60_000 }, () => {
+describe('a worker', { timeout: 300_000 }, () => {
   test('runs one job after the other and tells of each', async () => {
     const { worker, ended, launcher, events, queue } = await startWorker({ commands: ['a', 'b'] });
     await waitFor(() => launcher.commands.includes('a'));
