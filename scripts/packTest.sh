@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Packs the package, installs the tarball in an empty folder, and uses it there: one job from end to end, and the types.
-# Needs jq, and what `npm ci` installs.
+# Packs the package, installs the tarball in an empty folder, and uses it there: one job from end to end, the help, the
+# library and its types. Fails when a package was installed that nothing of this has loaded. Needs jq, and what `npm ci`
+# installs.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-folder=$(mktemp -d)
+folder=$(cd "$(mktemp -d)" && pwd -P)
 data=$folder/data
 consumer=$folder/consumer
 
@@ -36,6 +37,9 @@ cd "$consumer"
 echo '{ "private": true, "type": "module" }' >package.json
 npm install --no-audit --no-fund "$folder"/queuectl-*.tgz '@types/node@20'
 
+# Each Node.js process writes there which files it has loaded.
+export NODE_V8_COVERAGE=$folder/loaded
+
 echo '== Run one job with the installed package'
 npx --no -- queuectl --version
 queuectl enqueue '{"id":"packed","command":"echo packed"}'
@@ -43,15 +47,19 @@ queuectl worker-start --count 1
 wait_until_completed
 queuectl worker-stop
 queuectl status
+queuectl --help >/dev/null
 
 echo '== Import the installed package, and check the types it brings'
 cat >consumer.ts <<'EOF'
 import { openQueue } from 'queuectl';
 
-const open: (...args: never[]) => unknown = openQueue;
-// @ts-expect-error: it has a type, so it is not a string
-const wrong: string = openQueue;
-if (typeof open !== 'function' || wrong === '') throw new Error('openQueue is not a function');
+const queue = openQueue({ dataDir: 'library' });
+const job = await queue.enqueue({ id: 'typed', command: 'true' });
+const id: string = job.id;
+// @ts-expect-error: it is a string, so it is no number
+const wrong: number = job.id;
+if (id !== 'typed' || wrong === 0) throw new Error(`the job is ${id}`);
+await queue.close();
 EOF
 cat >tsconfig.json <<'EOF'
 {
@@ -66,4 +74,20 @@ cat >tsconfig.json <<'EOF'
 EOF
 node "$root/node_modules/typescript/bin/tsc"
 node consumer.js
+unset NODE_V8_COVERAGE
+
+echo '== Each installed package is loaded by something'
+loaded=0
+idle=0
+for package in $(npm ls --all --parseable | tail -n +2 | sort -u); do
+  case $package in */@types/* | */undici-types) continue ;; esac # the consumer's own
+  if grep -qrF "file://$package/" "$folder/loaded"; then
+    loaded=$((loaded + 1))
+  else
+    echo "Nothing loads ${package#"$consumer/node_modules/"}." >&2
+    idle=$((idle + 1))
+  fi
+done
+echo "$loaded are, $idle are not"
+((loaded > 0 && idle == 0))
 echo 'The packed package works.'

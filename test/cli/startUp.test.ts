@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { cpSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import packageJson from '../../package.json' with { type: 'json' };
 import { PROGRAM } from '../helpers/runCli.js';
 import { tempStore } from '../helpers/tempStore.js';
 
@@ -29,3 +32,18 @@ for (const command of [['status'], ['enqueue', 'true'], ['list'], ['config-get']
     assert.deepEqual(heavy, []);
   });
 }
+
+const IN_A_CLONE = join('cli', 'bin', 'queuectl');
+
+test(`node ${IN_A_CLONE} is the built program`, () => {
+  const { stdout, stderr } = spawnSync(process.execPath, [IN_A_CLONE, '--version'], { encoding: 'utf8' });
+  assert.deepEqual({ stdout, stderr }, { stdout: `${packageJson.version}\n`, stderr: '' });
+});
+
+test(`node ${IN_A_CLONE} says how to build what is not built`, () => {
+  const clone = tempStore();
+  for (const name of ['cli/bin', 'package.json']) cpSync(name, join(clone, name), { recursive: true });
+  const { status, stderr } = spawnSync(process.execPath, [join(clone, IN_A_CLONE)], { encoding: 'utf8' });
+  assert.equal(status, 1);
+  assert.equal(stderr, `queuectl: this clone is not built. Run \`npm install\` in ${clone}.\n`);
+});

@@ -1,0 +1,65 @@
+/** What `npm start` runs: workers in the foreground that follow the source. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe } from 'node:test';
+import packageJson from '../../package.json' with { type: 'json' };
+import { waitFor } from '../helpers/waitFor.js';
+import { storeTest, type TestStore, UNTIL_GO } from './support.js';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+const [NODE, ...WORDS] = packageJson.scripts.start.split(' ');
+
+/** Starts it in a process group of its own, as a shell would. */
+function npmStart(store: TestStore, ...flags: string[]) {
+  assert.equal(NODE, 'node');
+  const child = spawn(process.execPath, [...WORDS, ...flags], {
+    cwd: ROOT,
+    env: { PATH: process.env.PATH, QUEUECTL_DATA_DIR: store.dataDir },
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+  }
+  const ended = new Promise<number | string>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code, signal) => resolve(code ?? signal ?? ''));
+  });
+  return { pid: child.pid ?? 0, output: () => output, ended };
+}
+
+const touch = (file: string) => utimesSync(join(ROOT, file), new Date(), new Date());
+
+describe('npm start', { concurrency: 2 }, () => {
+  storeTest('starts the workers again when the source changes, and Ctrl-C leaves nobody behind', async (store) => {
+    await store.enqueue({ id: 'a', command: `: > begun; ${UNTIL_GO}` });
+    const started = npmStart(store, '--count', '2');
+    const starts = () => started.output().match(/Worker 2 started/g)?.length ?? 0;
+    await waitFor(() => starts() === 1 && store.has('begun'));
+    touch('utils/clock.ts');
+    await waitFor(() => started.output().includes('Stopping once'));
+    store.go();
+    await waitFor(() => starts() === 2);
+    process.kill(-started.pid, 'SIGINT');
+    process.kill(started.pid, 'SIGINT'); // npm's
+    assert.equal(await started.ended, 0);
+    assert.match(started.output(), /a completed\n/);
+    assert.deepEqual([store.job('a').state, store.job('a').attempts], ['completed', 1]);
+  });
+
+  storeTest('waits for a change when the workers cannot start, and ends with wrong usage', async (store) => {
+    const wrong = npmStart(store, '--count', 'x');
+    assert.equal(await wrong.ended, 2);
+    await store.ok('config-set', 'max_retries', '1');
+    writeFileSync(join(store.dataDir, 'config.json'), '{');
+    const started = npmStart(store);
+    await waitFor(() => started.output().includes('The workers are gone'));
+    process.kill(-started.pid, 'SIGINT');
+    assert.equal(await started.ended, 0);
+  });
+});
