@@ -102,6 +102,9 @@ for (const version of WITH_CACHE) {
     for (const name of ['.cache', '.cache/queuectl']) {
       assert.equal(fs.statSync(join(home, name)).mode & 0o777, 0o700, name);
     }
+    const unused = join(home, 'unused');
+    await run(['--version'], { XDG_CACHE_HOME: unused, NODE_DISABLE_COMPILE_CACHE: '1' });
+    assert.equal(fs.existsSync(unused), false);
     const elsewhere = join(home, 'elsewhere');
     await run(['--version'], { XDG_CACHE_HOME: elsewhere });
     assert.equal(kept(elsewhere)?.length, 1);
