@@ -2,37 +2,16 @@
 
 import packageJson from '../package.json' with { type: 'json' };
 import { QueuectlError } from '../utils/errors.js';
+import { quoteWord } from '../utils/shell.js';
 import { quote } from '../utils/text.js';
-import { configGet } from './commands/configGet.js';
-import { configSet } from './commands/configSet.js';
-import { dlqList } from './commands/dlqList.js';
-import { dlqRetry } from './commands/dlqRetry.js';
-import { doctor } from './commands/doctor.js';
-import { enqueue } from './commands/enqueue.js';
-import { list } from './commands/list.js';
-import { logs } from './commands/logs.js';
-import { status } from './commands/status.js';
-import { workerStart } from './commands/workerStart.js';
-import { workerStop } from './commands/workerStop.js';
-import { findDataDir } from './line/address.js';
+import { COMMANDS } from './commands/index.js';
+import { findPlace, type Place, pathOf } from './line/address.js';
+import { adviseWords, forPlace } from './line/advice.js';
 import type { Command } from './line/command.js';
-import { checkFlags, GLOBAL_FLAGS, readCommandLine } from './line/flags.js';
-import { nearest } from './line/nearest.js';
-import { outputFailure, print, printResult, reportError, talk } from './text/output.js';
-
-const COMMANDS: readonly Command[] = [
-  enqueue,
-  workerStart,
-  workerStop,
-  status,
-  list,
-  logs,
-  dlqList,
-  dlqRetry,
-  configGet,
-  configSet,
-  doctor,
-];
+import { type CommandLine, readCommandLine, readOptions } from './line/commandLine.js';
+import { loadEnvironment } from './line/environment.js';
+import { ALL_FLAGS, GLOBAL_FLAGS, type GlobalOptions } from './line/flags.js';
+import { outputFailure, print, printResult, reportError, speakJson, talk, warn } from './text/output.js';
 
 /**
  * Runs one command line. Never throws: it prints what went wrong and sets the exit code.
@@ -43,7 +22,9 @@ const COMMANDS: readonly Command[] = [
 export async function main(args: readonly string[], programFile: string): Promise<void> {
   process.on('uncaughtException', (error) => process.exit(reportError(error)));
   try {
-    await run(args, programFile);
+    const commandLine = readCommandLine(args, ALL_FLAGS);
+    if (commandLine.given.has('json')) speakJson();
+    await run(commandLine, programFile);
     const failure = outputFailure();
     if (failure !== undefined) throw failure;
   } catch (error) {
@@ -51,66 +32,129 @@ export async function main(args: readonly string[], programFile: string): Promis
   }
 }
 
-async function run(args: readonly string[], programFile: string): Promise<void> {
-  const commandLine = readCommandLine(args);
-  const { flags, words } = commandLine;
+async function run(commandLine: CommandLine, programFile: string): Promise<void> {
+  const asksForHelp = commandLine.words[0] === 'help';
+  const words = asksForHelp ? commandLine.words.slice(1) : commandLine.words;
+  const wantsHelp = asksForHelp || commandLine.given.has('help');
   const found = findCommand(words);
-  const help = found === undefined ? 'queuectl --help' : `queuectl ${found.command.name} --help`;
-  if (found === undefined && words.length > 0 && !flags.help) throw unknownCommand(words);
-  checkFlags(args, commandLine, [...(found?.command.flags ?? []), ...GLOBAL_FLAGS], help);
-  if (flags.version) return printResult(flags.json, packageJson.version, { version: packageJson.version });
-  const dataDir = findDataDir(flags['data-dir'], process.env, programFile);
-  if (flags.help || found === undefined) {
-    const { commandHelp, overview } = await import('./line/help.js'); // yargs, which takes its time to load
-    if (flags.help) {
-      const group = groupOf(words[0]) ?? COMMANDS;
-      return print(await (found ? commandHelp(found.command, dataDir) : overview(group, dataDir)));
-    }
-    talk(await overview(COMMANDS, dataDir));
+  const group = groupOf(words);
+  if (found === undefined && words.length > 0 && !(wantsHelp && group !== undefined)) {
+    throw await unknownCommand(words);
+  }
+  const { options, globals } = readFlags(commandLine, found?.command);
+  if (globals.version) return printResult(globals.json, packageJson.version, { version: packageJson.version });
+  if (wantsHelp || found === undefined) {
+    if (!wantsHelp && globals.json) throw new QueuectlError('USAGE', 'no command is given', 'See `queuectl --help`.');
+    const text = await helpFor(words.length === 1 ? (group ?? found?.command) : found?.command, globals, programFile);
+    if (wantsHelp) return print(text);
+    talk(text);
     process.exitCode = 2;
     return;
   }
   const { command, rest } = found;
-  checkWords(command, rest, help);
-  await command.run({ ...flags, dataDir }, ...rest);
+  checkWords(command, rest);
+  const place = locate(globals, programFile);
+  if (process.env.MONGO_URI && !place.isNamed) warnOfMongo(pathOf(place));
+  const literal = Math.min(commandLine.literal, rest.length);
+  const context = { place, json: globals.json ?? false, args: commandLine.args, literal };
+  try {
+    await command.run({ ...options, ...context }, rest);
+  } catch (error) {
+    throw error instanceof QueuectlError ? forPlace(error, place) : error;
+  }
 }
+
+function locate(globals: GlobalOptions, programFile: string): Place {
+  loadEnvironment(globals['env-file'], programFile);
+  return findPlace({ store: globals.store, dataDir: globals['data-dir'] }, { env: process.env, programFile });
+}
+
+/** @param subject what it is about: a command, a group of them, or all */
+async function helpFor(
+  subject: Command | readonly Command[] = COMMANDS,
+  globals: GlobalOptions,
+  programFile: string,
+): Promise<string> {
+  const { commandHelp, overview } = await import('./line/help.js'); // yargs, which takes its time to load
+  const whereabouts = describePlace(globals, programFile);
+  return 'name' in subject ? commandHelp(subject, whereabouts) : overview(subject, whereabouts);
+}
+
+/** Where the queue is, or why that cannot be told. */
+function describePlace(globals: GlobalOptions, programFile: string): string {
+  try {
+    return `The queue is in ${pathOf(locate(globals, programFile))}`;
+  } catch (error) {
+    if (error instanceof QueuectlError) return error.message;
+    throw error;
+  }
+}
+
+/** What the flags say; those of every command apart, too. */
+function readFlags(commandLine: CommandLine, command: Command | undefined) {
+  const advice = command?.name === 'enqueue' ? adviseWords(commandLine.args, ALL_FLAGS) : undefined;
+  const accepted = [...(command?.flags ?? []), ...GLOBAL_FLAGS];
+  const options: Readonly<Record<string, unknown>> = readOptions(
+    commandLine,
+    accepted,
+    helpOf(command),
+    ...(advice === undefined ? [] : [`What is not for queuectl goes after a --: ${advice}`]),
+  );
+  return { options, globals: options as GlobalOptions }; // they are among the accepted ones
+}
+
+const helpOf = (command: Command | undefined) =>
+  command === undefined ? 'queuectl --help' : `queuectl ${command.name} --help`;
 
 /** The command that the words begin with, as one word or as two, and the words after it. */
 function findCommand(words: readonly string[]): { command: Command; rest: readonly string[] } | undefined {
   for (const length of [1, 2]) {
     const name = words.slice(0, length).join('-');
-    const command = COMMANDS.find((known) => known.name === name);
+    const command = COMMANDS.find((known) => known.name === name || (words.length === 1 && known.short === name));
     if (command !== undefined) return { command, rest: words.slice(length) };
   }
   return undefined;
 }
 
-/** The commands whose two-word form begins with this word. */
-function groupOf(word: string | undefined): Command[] | undefined {
-  const group = COMMANDS.filter(({ name }) => name.startsWith(`${word}-`));
+/** The commands whose two-word form begins with the first word. */
+function groupOf([first]: readonly string[]): Command[] | undefined {
+  const group = COMMANDS.filter(({ name }) => name.startsWith(`${first}-`));
   return group.length === 0 ? undefined : group;
 }
 
-function unknownCommand([first = '', second]: readonly string[]): QueuectlError {
-  const forms = (groupOf(first) ?? []).map(({ name }) => name.replace('-', ' '));
+async function unknownCommand(words: readonly string[]): Promise<QueuectlError> {
+  const [first = '', second] = words;
+  const forms = (groupOf(words) ?? []).map(({ name }) => name.replace('-', ' '));
   if (forms.length > 0) {
     const fact = second === undefined ? `${first} needs a subcommand` : `${first} has no subcommand ${quote(second)}`;
     return new QueuectlError('USAGE', fact, `There are: ${forms.join(', ')}.`);
   }
-  const names = COMMANDS.map(({ name }) => name);
-  const meant = nearest(first, names);
-  const remedy = `${meant === undefined ? '' : `Did you mean ${meant}? `}See \`queuectl --help\`.`;
-  return new QueuectlError('USAGE', `unknown command ${quote(first)}`, remedy);
+  const { adviseInPlaceOf } = await import('./line/foreign.js');
+  const advice = adviseInPlaceOf(
+    first,
+    COMMANDS.map(({ name }) => name),
+  );
+  return new QueuectlError('USAGE', `unknown command ${quote(first)}`, advice);
 }
 
 /** @throws QueuectlError USAGE: a word is missing, or one too many */
-function checkWords({ name, words }: Command, given: readonly string[], help: string): void {
+function checkWords(command: Command, given: readonly string[]): void {
+  const { name, words } = command;
   const missing = words[given.length];
   if (missing?.startsWith('<')) {
-    throw new QueuectlError('USAGE', `${name} needs ${missing}`, `See \`${help}\`.`);
+    throw new QueuectlError('USAGE', `${name} needs ${missing}`, `See \`${helpOf(command)}\`.`);
   }
   const extra = words.at(-1)?.endsWith('...]') ? undefined : given[words.length];
   if (extra !== undefined) {
-    throw new QueuectlError('USAGE', `unexpected argument ${quote(extra)} after ${name}`, `See \`${help}\`.`);
+    throw new QueuectlError(
+      'USAGE',
+      `unexpected argument ${quote(extra)} after ${name}`,
+      `See \`${helpOf(command)}\`.`,
+    );
   }
+}
+
+function warnOfMongo(path: string): void {
+  const end = `set QUEUECTL_DATA_DIR=${quoteWord(path)} to keep it there without this warning`;
+  warn(`MONGO_URI is set, but this version keeps no queue in MongoDB: it is in ${path}; ${end}`);
 }

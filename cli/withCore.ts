@@ -1,35 +1,42 @@
 import { existsSync } from 'node:fs';
 import { type Core, openCore } from '../core/open.js';
+import { QueuectlError } from '../utils/errors.js';
 import { findSharing } from '../utils/fileSystem.js';
+import { type Place, pathOf } from './line/address.js';
 import { warn } from './text/output.js';
 
 /**
- * Opens the store in a directory, does the work, and closes the store whatever happened.
+ * Opens the store at a place, does the work, and closes the store whatever happened.
  *
  * When the work is done but the store's files could not be brought up to date, that is a warning and no failure:
  * whoever tried again would enqueue twice.
  */
-export async function withCore<T>(dataDir: string, work: (core: Core) => Promise<T>): Promise<T> {
-  const isNew = !existsSync(dataDir);
-  const core = openCore(dataDir);
+export async function withCore<T>(place: Place, work: (core: Core) => Promise<T>): Promise<T> {
+  const path = pathOf(place);
+  const isNew = !existsSync(path);
+  let isDone = false;
+  const core = openCore(place.address, (warning) => {
+    if (isDone) warn(`the work is done and on disk, but ${warning.fact}. The next command tries again.`);
+  });
   let result: T;
   try {
     result = await work(core);
+    isDone = true;
   } catch (error) {
+    const isMissed = isNew && error instanceof QueuectlError && error.code === 'NOT_FOUND' && !existsSync(path);
+    throw isMissed ? error.with({ remedy: `There is no queue in ${path} yet.` }) : error;
+  } finally {
     await core.close();
-    throw error;
   }
-  const failure = await core.close();
-  if (failure !== undefined) {
-    warn(`the work is done and on disk, but ${failure.fact}. The next command tries again.`);
-  }
-  if (isNew && existsSync(dataDir)) warnOfSharing(dataDir);
+  if (!isNew) return result;
+  if (existsSync(path)) warnOfSharing(path);
+  else warn(`there is no queue in ${path} yet`); // its name may be mistyped
   return result;
 }
 
 /** Says so if the store lies where its promises cannot be kept. */
-export function warnOfSharing(dataDir: string): void {
-  const sharing = findSharing(dataDir);
+export function warnOfSharing(path: string): void {
+  const sharing = findSharing(path);
   if (sharing === undefined) return;
-  warn(`${dataDir} is in ${sharing}, where jobs may be lost or run twice. Choose a local directory with --data-dir.`);
+  warn(`${path} is in ${sharing}, where jobs may be lost or run twice. Choose a local directory with --data-dir.`);
 }

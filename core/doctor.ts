@@ -1,13 +1,16 @@
 /** Looks a store over and mends what it can: its files, as the store knows them, and its workers. */
 
-import { openFileStore } from '../db/index.js';
-import type { DeadJob, Job } from '../db/model/job.js';
+import { openStore, type StoreAddress, stateDirectoryOf } from '../db/index.js';
+import type { Job } from '../db/model/job.js';
 import type { Check, Store } from '../db/store.js';
 import { type Clock, systemClock } from '../utils/clock.js';
 import { QueuectlError } from '../utils/errors.js';
-import { isAlive } from '../utils/processIdentity.js';
+import { namesIn } from '../utils/files.js';
 import { QueueManager } from './queueManager.js';
-import { recoverLost } from './workers/recovery.js';
+import { findStray } from './run/outputs.js';
+import { RunDirectory } from './run/runDirectory.js';
+import { isAlive, mayLive } from './workers/liveness.js';
+import { lostJobs, recoverLost, surveyWorkers } from './workers/recovery.js';
 
 /** What the doctor says of one thing. */
 export interface Finding {
@@ -18,41 +21,44 @@ export interface Finding {
   readonly remedy: string;
 }
 
+const FIX = '`queuectl doctor --fix`';
+
 /** A record that was changed so much later than now says that the clock was set back. */
 const CLOCK_TOLERANCE_MS = 60_000;
 
 /**
  * Makes every check. Nothing is changed unless it is to be fixed.
  *
- * @param dataDir an absolute path
  * @param fix mends what can be mended, and keeps what it replaces
  */
 export async function* examine(
-  dataDir: string,
+  address: StoreAddress,
   { fix, clock = systemClock }: { readonly fix: boolean; readonly clock?: Clock },
 ): AsyncGenerator<Finding> {
+  const warnings: QueuectlError[] = [];
   let store: Store;
   try {
-    store = openFileStore(dataDir, { clock });
+    store = openStore(address, { role: 'command', onWarning: (warning) => warnings.push(warning), isAlive, clock });
   } catch (error) {
     yield wrong('data directory', error);
     return;
   }
   let isWell = true;
-  for await (const check of checksOf(store, clock)) {
+  for await (const check of checksOf({ store, run: new RunDirectory(stateDirectoryOf(address)) })) {
     const finding = await settle(check, fix);
     isWell &&= finding.state !== 'wrong';
     yield finding;
   }
   if (!fix) return; // nor is anything folded
-  const failure = await store.close();
-  if (failure !== undefined && isWell) yield wrong('fold', failure);
+  await store.close();
+  if (isWell) for (const warning of warnings) yield wrong('fold', warning);
 }
 
 async function settle(check: Check, fix: boolean): Promise<Finding> {
   const { name, state, fact } = check;
-  if (state === 'ok') return { check: name, state, fact, remedy: '' };
-  if (!fix || check.repair === undefined) return { check: name, state, fact, remedy: check.remedy };
+  if (!fix || check.repair === undefined) {
+    return { check: name, state, fact, remedy: check.state === 'ok' ? '' : check.remedy };
+  }
   try {
     return { check: name, state: 'fixed', fact: `${fact}; ${await check.repair()}`, remedy: '' };
   } catch (error) {
@@ -65,47 +71,121 @@ function wrong(check: string, error: unknown): Finding {
   return { check, state: 'wrong', fact: error.fact, remedy: error.remedy };
 }
 
-async function* checksOf(store: Store, clock: Clock): AsyncGenerator<Check> {
-  yield* store.checkFiles();
-  const queue = new QueueManager(store, clock);
-  let jobs: Job[];
-  let dead: DeadJob[];
-  try {
-    [jobs, dead] = await store.look(async ({ jobs, dlq }) => [await jobs.listJobs(), await dlq.listDLQ()]);
-  } catch (error) {
-    if (error instanceof QueuectlError) return; // the files have told why
-    throw error;
-  }
-  yield checkClock(jobs, dead, clock());
-  yield await checkWorkers(store, queue, jobs);
+/** What is looked at. */
+interface Patient {
+  readonly store: Store;
+  readonly run: RunDirectory;
 }
 
-function checkClock(jobs: readonly Job[], dead: readonly DeadJob[], now: number): Check {
+async function* checksOf(patient: Patient): AsyncGenerator<Check> {
+  const { store } = patient;
+  for await (const check of store.check()) {
+    yield check;
+    if (check.name === 'data directory' && check.state === 'wrong') return; // whatever lies there is somebody else's
+  }
+  yield await looked('worker records', () => checkWorkerRecords(patient));
+  let jobs: Job[];
+  try {
+    jobs = await store.read(async (reader) => (await reader.jobs({})).map(({ record }) => record));
+  } catch (error) {
+    if (!(error instanceof QueuectlError)) throw error; // the files have told why
+    yield { name: 'logs', state: 'ok', fact: 'not looked at, as long as it is not sure which jobs there are' };
+    return;
+  }
+  yield await looked('logs', () => checkLogs(patient));
+  yield checkClock(jobs, store.clock());
+  yield await looked('workers', () => checkWorkers(patient, jobs));
+}
+
+/** What cannot be looked at is wrong. */
+async function looked(name: string, check: () => Promise<Check>): Promise<Check> {
+  try {
+    return await check();
+  } catch (error) {
+    if (!(error instanceof QueuectlError)) throw error;
+    return { name, state: 'wrong', fact: error.fact, remedy: error.remedy };
+  }
+}
+
+/** The records of processes that cannot be read. */
+async function checkWorkerRecords({ store, run }: Patient): Promise<Check> {
+  const name = 'worker records';
+  const { unreadable } = await store.workers.list();
+  const doubtful = unreadable.find(mayLive);
+  const dead = unreadable.filter((record) => !mayLive(record));
+  const first = doubtful ?? dead[0];
+  if (first === undefined) return { name, state: 'ok', fact: 'all can be read' };
+  const fact = `${first.fault.fact}${unreadable.length > 1 ? ` (and ${unreadable.length - 1} more)` : ''}`;
+  const byHand = 'End the process that its name begins with if that is a worker; if not, delete the file.';
+  return {
+    name,
+    state: 'wrong',
+    fact,
+    remedy: doubtful === undefined ? `Its worker is gone; ${FIX} keeps a copy and removes it.` : byHand,
+    ...(dead.length === 0 ? {} : { repair }),
+  };
+  async function repair(): Promise<string> {
+    // What is noted of its commands is for those who recover its jobs.
+    const kept = run.putAway(
+      dead.flatMap(({ path }) => path ?? []),
+      store.clock(),
+    );
+    for (const { id } of dead) await store.workers.unregister(id);
+    if (doubtful !== undefined) throw new QueuectlError('DAMAGED', doubtful.fault.fact, byHand);
+    return `removed; a copy is in ${kept}`;
+  }
+}
+
+async function checkLogs({ store, run }: Patient): Promise<Check> {
+  const name = 'logs';
+  const logs = namesIn(run.logs); // before the jobs: one added meanwhile has its log looked for in vain only
+  const ids = await store.read(async (reader) => (await reader.jobs({})).map(({ record }) => record.id));
+  const { stray, count } = findStray(logs, ids);
+  if (stray.length === 0) return { name, state: 'ok', fact: `${count}, each of a job` };
+  const fact = `${count}, ${stray.length} of them of no job`;
+  // What a repair has left out may still be wanted, and so may its logs.
+  if (run.hasPutAwayBut('logs')) {
+    return { name, state: 'ok', fact: `${fact}, but kept as long as ${run.replaced} has files from before a repair` };
+  }
+  const repair = async () => {
+    const away = run.putAway(
+      stray.map((log) => `${run.logs}/${log}`),
+      store.clock(),
+      'logs',
+    );
+    return `moved to ${away}`;
+  };
+  return { name, state: 'ok', fact, repair };
+}
+
+function checkClock(jobs: readonly Job[], now: number): Check {
   const name = 'clock';
   let newest = 0;
   for (const { updated_at } of jobs) newest = Math.max(newest, updated_at);
-  for (const { failed_at } of dead) newest = Math.max(newest, failed_at);
   if (newest <= now + CLOCK_TOLERANCE_MS) return { name, state: 'ok', fact: 'later than every change of a job' };
   const fact = `it is ${Math.round((newest - now) / 1000)} s behind the last change of a job`;
   return { name, state: 'wrong', fact, remedy: 'See whether it is right; retries may come late by that much.' };
 }
 
-async function checkWorkers(store: Store, queue: QueueManager, jobs: readonly Job[]): Promise<Check> {
+async function checkWorkers({ store, run }: Patient, jobs: readonly Job[]): Promise<Check> {
   const name = 'workers';
-  const { records, unreadable, unrecorded } = await store.workers.survey();
-  const dead = records.filter((record) => !isAlive(record));
-  const mayLive = unreadable.filter((record) => record.mayLive);
-  const present = new Set([...records.filter(isAlive), ...mayLive].map(({ id }) => id));
-  const lost = jobs.filter((job) => job.state === 'processing' && !present.has(job.worker_id));
-  if (dead.length + lost.length + unrecorded.length === 0) {
-    return { name, state: 'ok', fact: `${records.filter(({ role }) => role === 'worker').length} work on the queue` };
+  const survey = await surveyWorkers(store.workers, run);
+  const lost = lostJobs(jobs, survey);
+  // Records that cannot be read have a check of their own.
+  const gone = survey.gone.flatMap(({ record }) => (record !== undefined && 'fault' in record ? [] : [record]));
+  if (gone.length + lost.length === 0) {
+    return {
+      name,
+      state: 'ok',
+      fact: `${survey.living.filter(({ role }) => role === 'worker').length} work on the queue`,
+    };
   }
-  const whose = dead.map(({ role, pid }) => `${role} ${pid}`).join(', ') || 'nobody that is known';
+  const whose = gone.flatMap((record) => (record === undefined ? [] : `${record.role} ${record.pid}`));
   return {
     name,
     state: 'wrong',
-    fact: `not there any more: ${whose}; jobs to be taken back: ${lost.length}`,
-    remedy: 'The next worker or `queuectl status` sees to it, and so does `queuectl doctor --fix`.',
-    repair: async () => `taken back: ${(await recoverLost(store, queue)).length}`,
+    fact: `not there any more: ${whose.join(', ') || 'nobody that is known'}; jobs to be taken back: ${lost.length}`,
+    remedy: `The next worker or \`queuectl status\` sees to it, and so does ${FIX}.`,
+    repair: async () => `taken back: ${(await recoverLost(store, new QueueManager(store), run)).length}`,
   };
 }

@@ -1,8 +1,9 @@
 /** The library: a queue for programs (`import { openQueue } from 'queuectl'`). */
 
-import { checkJobInput, type JobInput } from '../db/model/input.js';
+import { resolve } from 'node:path';
+import type { JobInput } from '../db/model/input.js';
 import type { DeadJob, PendingJob } from '../db/model/job.js';
-import { type Job, LISTED_STATES, type ListedState } from '../db/model/job.js';
+import { JOB_STATES, type Job, type JobState } from '../db/model/job.js';
 import { QueuectlError } from '../utils/errors.js';
 import { quote } from '../utils/text.js';
 import { openCore } from './open.js';
@@ -11,14 +12,14 @@ import { openCore } from './open.js';
 export interface Queue {
   /**
    * Adds a job; it is on disk when the promise resolves.
-   * @throws QueuectlError INVALID: a field breaks a rule; DUPLICATE_ID: the id is taken
+   * @throws QueuectlError INVALID: a field breaks a rule, or the command is too long to run; DUPLICATE_ID: the id is taken
    */
   enqueue(job: JobInput): Promise<PendingJob>;
   /** The job with this id, dead or alive; undefined when there is none. */
   get(id: string): Promise<Job | DeadJob | undefined>;
   /** The jobs, oldest first: all that are not dead, or those in one state. */
-  list(state?: ListedState): Promise<(Job | DeadJob)[]>;
-  counts(): Promise<Record<ListedState, number>>;
+  list(state?: JobState): Promise<(Job | DeadJob)[]>;
+  counts(): Promise<Record<JobState, number>>;
   /** Call it when done; it brings the files up to date when no worker is there to do it. */
   close(): Promise<void>;
 }
@@ -33,22 +34,26 @@ export function openQueue({ dataDir }: { readonly dataDir: string }): Queue {
   if (typeof dataDir !== 'string' || dataDir === '') {
     throw new QueuectlError('INVALID', 'openQueue needs a data directory', 'Give { dataDir }.');
   }
-  const { queue, close } = openCore(dataDir);
+  let failure: QueuectlError | undefined;
+  const { queue, close } = openCore({ kind: 'file', dir: resolve(dataDir) }, (warning) => {
+    failure = warning;
+  });
   return {
-    enqueue: async (job) => queue.enqueue(checkJobInput(job)),
+    enqueue: (job) => queue.enqueue(job),
     get: (id) => queue.get(id),
     list: async (state) => {
-      if (state === undefined || LISTED_STATES.includes(state)) return queue.list(state);
-      throw new QueuectlError('INVALID', `unknown state ${quote(state)}`, `There are: ${LISTED_STATES.join(', ')}.`);
+      if (state === undefined || JOB_STATES.includes(state)) return queue.list(state);
+      throw new QueuectlError('INVALID', `unknown state ${quote(state)}`, `There are: ${JOB_STATES.join(', ')}.`);
     },
     counts: () => queue.counts(),
     close: async () => {
-      const failure = await close();
+      await close();
       if (failure !== undefined) throw failure;
     },
   };
 }
 
 export type { JobInput } from '../db/model/input.js';
-export type { CompletedJob, DeadJob, FailedJob, Job, ListedState, PendingJob, ProcessingJob } from '../db/model/job.js';
+export type { CompletedJob, DeadJob, FailedJob, Job, JobState, PendingJob, ProcessingJob } from '../db/model/job.js';
+export type { ErrorCode, ErrorData } from '../utils/errors.js';
 export { QueuectlError };

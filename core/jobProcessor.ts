@@ -5,9 +5,10 @@ import type { Outcome } from '../db/model/lifecycle.js';
 import { errnoCode } from '../utils/errors.js';
 import { ForkServer } from './run/forkServer.js';
 import { clearGroupNote } from './run/groupNote.js';
-import { type Ending, type Launcher, type Progress, type Run, SpawnLauncher } from './run/launcher.js';
+import type { Ending, Launcher, Progress, Run } from './run/launcher.js';
 import { OutputLimit } from './run/outputLimit.js';
 import { endGroup } from './run/processGroup.js';
+import { SpawnLauncher } from './run/spawnLauncher.js';
 
 export type { Run };
 
@@ -45,16 +46,16 @@ export class JobProcessor {
   process(run: Run, { timeoutSeconds = 0, graceMs = GRACE_MS, maxOutputBytes = 0 }: Limits = {}): RunningCommand {
     const started = deferred<void>();
     const ending = deferred<Ending>();
-    let group: { pgid: number; logSize: number } | undefined;
+    let group: number | undefined;
     let hasEnded = false;
     let timer: NodeJS.Timeout | undefined;
     let output: OutputLimit | undefined;
     let looks: NodeJS.Timeout | undefined;
     this.launch(run, {
-      started: (pgid, logSize) => {
-        group = { pgid, logSize };
+      started: (pgid) => {
+        group = pgid;
         if (maxOutputBytes > 0) {
-          output = new OutputLimit(run.logFile, logSize, maxOutputBytes);
+          output = new OutputLimit(run.logFile, maxOutputBytes);
           looks = setInterval(() => output?.enforce(), LOOK_EVERY_MS);
         }
         started.resolve();
@@ -70,7 +71,7 @@ export class JobProcessor {
     const end = async (graceMs: number) => {
       const patience = setTimeout(() => this.launcher.giveUp(), graceMs + PATIENCE_MS);
       await started.promise;
-      if (group !== undefined && !hasEnded) await endGroup(group.pgid, graceMs);
+      if (group !== undefined && !hasEnded) await endGroup(group, graceMs);
       await ending.promise;
       clearTimeout(patience);
     };
@@ -84,10 +85,10 @@ export class JobProcessor {
     const ended = ending.promise.then(async (how): Promise<Outcome> => {
       const succeeded = hasSucceeded(how) && !timedOut;
       // What an attempt that failed has left behind must not meet the next one.
-      if (group !== undefined && !succeeded) await endGroup(group.pgid, graceMs);
+      if (group !== undefined && !succeeded) await endGroup(group, graceMs);
       clearGroupNote(run.groupNote);
       if (how.kind === 'not started') return how;
-      const lastLine = succeeded ? '' : readLastLine(run.logFile, group?.logSize ?? 0);
+      const lastLine = succeeded ? '' : readLastLine(run.logFile);
       output?.enforce();
       return timedOut ? { kind: 'timed out', seconds: timeoutSeconds, lastLine } : { ...how, lastLine };
     });
@@ -118,14 +119,13 @@ const LAST_LINE_CHARACTERS = 200;
 
 const hasSucceeded = (ending: Ending) => ending.kind === 'exited' && ending.code === 0;
 
-/** @param from where in the file this attempt's output begins */
-function readLastLine(logFile: string, from: number): string {
+function readLastLine(logFile: string): string {
   let log: number | undefined;
   try {
     log = openSync(logFile, 'r');
     const { size } = fstatSync(log);
-    const start = Math.max(from, size - TAIL_BYTES);
-    const tail = Buffer.alloc(Math.max(size - start, 0));
+    const start = Math.max(0, size - TAIL_BYTES);
+    const tail = Buffer.alloc(size - start);
     return lastLineOf(tail.subarray(0, readSync(log, tail, 0, tail.length, start)));
   } catch (error) {
     const code = errnoCode(error);

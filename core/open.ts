@@ -1,28 +1,41 @@
 /** Opens a store with all that the command line needs to work on it. */
-import path from 'node:path';
-import { openFileStore } from '../db/index.js';
+import { openStore, type StoreAddress, stateDirectoryOf } from '../db/index.js';
+import { attemptNumber, type Job } from '../db/model/job.js';
 import type { QueuectlError } from '../utils/errors.js';
 import { QueueManager } from './queueManager.js';
+import { outputsOf } from './run/outputs.js';
+import { RunDirectory } from './run/runDirectory.js';
 import { WorkerManager } from './workerManager.js';
+import { isAlive } from './workers/liveness.js';
 
 export interface Core {
   readonly queue: QueueManager;
   readonly workers: WorkerManager;
-  /** Where a job's output is. */
-  logFile(jobId: string): Promise<string>;
-  /** @returns what kept the files from being brought up to date; nothing acknowledged is lost by it */
-  close(): Promise<QueuectlError | undefined>;
+  /** The files with the output of a job on this machine, one an attempt, in order. @throws QueuectlError STORAGE */
+  outputsOf(job: Job): string[];
+  close(): Promise<void>;
 }
 
-/** @param dataDir where the store is */
-export function openCore(dataDir: string): Core {
-  const absolute = path.resolve(dataDir);
-  const store = openFileStore(absolute, { folds: 'at once' });
+/**
+ * @param onWarning told what kept the store from being tidied; nothing acknowledged is lost by it
+ * @throws QueuectlError STORAGE: others own it or can write to it
+ */
+export function openCore(address: StoreAddress, onWarning: (warning: QueuectlError) => void): Core {
+  const store = openStore(address, { role: 'command', onWarning, isAlive });
   const queue = new QueueManager(store);
+  const run = new RunDirectory(stateDirectoryOf(address));
   return {
     queue,
-    workers: new WorkerManager(store, queue, absolute),
-    logFile: (jobId) => store.logFile(jobId),
+    workers: new WorkerManager(store, queue, run, address),
+    outputsOf: (job) =>
+      outputsOf(run.logs, { id: job.id, attempts: attemptNumber(job), since: Math.min(...timesOf(job)) }),
     close: () => store.close(),
   };
 }
+
+/** The moments of which a record tells: the earliest is when the job came to be, even if the clock has been set back since. */
+const timesOf = ({ created_at, updated_at, processing_started_at }: Job) => [
+  created_at,
+  updated_at,
+  processing_started_at ?? created_at,
+];

@@ -1,45 +1,38 @@
-/** The rules of the queue: what a job is when it enters, who gets it, and what becomes of it. */
-
-import type { JobInput } from '../db/model/input.js';
-import type { DeadJob, Job, ListedState, PendingJob, ProcessingJob } from '../db/model/job.js';
-import { afterAttempt, type Decision, type Outcome } from '../db/model/lifecycle.js';
+/** The queue as the front doors use it: what a job is when it enters, who gets it, and what becomes of it. */
+import type { DeadEntry } from '../db/model/deadEntry.js';
+import { checkJobInput, type JobInput } from '../db/model/input.js';
+import type { Job, JobState, PendingJob, ProcessingJob } from '../db/model/job.js';
+import type { Outcome } from '../db/model/lifecycle.js';
 import { type Config, type ConfigKey, findConfigFault } from '../db/model/settings.js';
-import type { Repositories, Store } from '../db/store.js';
-import { type Clock, systemClock } from '../utils/clock.js';
+import { ConfigRepo } from '../db/repositories/configRepo.js';
+import { type Repositories, repositoriesIn, repositoriesOf } from '../db/repositories/index.js';
+import type { Store } from '../db/store.js';
 import { QueuectlError } from '../utils/errors.js';
 import { randomHex } from '../utils/random.js';
 import { quote } from '../utils/text.js';
-
-/** An attempt that ended and is not settled yet. */
-export interface EndedAttempt {
-  readonly job: ProcessingJob;
-  /** How it ended, or `given back` for a job whose attempt is not to count. */
-  readonly outcome: Outcome | 'given back';
-}
-
-export type SettledAs = Decision['next'] | 'release' | 'refused';
-
-/** What one turn of a worker did. */
-export interface Turn {
-  readonly claimed: ProcessingJob[];
-  /** How each ended attempt was settled, in order; `refused` when the worker no longer owned the job. */
-  readonly settled: { readonly job: ProcessingJob; readonly as: SettledAs; readonly error?: string }[];
-}
+import { type Circumstances, type EndedAttempt, type SettledAs, settle, type Turn, takeTurn } from './queue/turn.js';
+import { checkLength } from './run/commandLength.js';
 
 export class QueueManager {
+  private readonly repositories: Repositories;
+  private readonly config: ConfigRepo;
+
   constructor(
     private readonly store: Store,
-    private readonly clock: Clock = systemClock,
     private readonly random: () => number = Math.random,
-  ) {}
+  ) {
+    this.repositories = repositoriesOf(store);
+    this.config = new ConfigRepo(store.settings);
+  }
 
   /**
    * Adds one job.
    *
-   * @throws QueuectlError DUPLICATE_ID: the id is taken
+   * @param input as it came; it is checked here
+   * @throws QueuectlError INVALID: it is no job, or one that cannot run; DUPLICATE_ID: the id is taken
    */
   async enqueue(input: JobInput): Promise<PendingJob> {
-    const [job] = await this.enqueueAll([input]);
+    const [job] = await this.add([checkNewJob(input)]);
     if (job === undefined) throw new Error('one job in, one job out');
     return job;
   }
@@ -47,22 +40,34 @@ export class QueueManager {
   /**
    * Adds jobs in one transaction: all or none.
    *
-   * @throws QueuectlError DUPLICATE_ID: an id is taken, or occurs twice
+   * @throws QueuectlError INVALID, with the index: as `enqueue` says; DUPLICATE_ID: an id is taken, or occurs twice
    */
   async enqueueAll(inputs: readonly JobInput[]): Promise<PendingJob[]> {
-    const defaultRetries = await this.store.config.getConfig('max_retries');
-    const now = this.clock();
+    return this.add(
+      inputs.map((input, index) => {
+        try {
+          return checkNewJob(input);
+        } catch (error) {
+          throw error instanceof QueuectlError ? error.with({ data: { index } }) : error;
+        }
+      }),
+    );
+  }
+
+  private async add(inputs: readonly JobInput[]): Promise<PendingJob[]> {
+    const defaultRetries = await this.config.getConfig('max_retries');
+    const now = this.store.clock();
     const jobs = inputs.map((input) => ({
       job: newJob(input, defaultRetries, now),
       hasNewId: input.id === undefined,
     }));
-    await this.store.jobs.createJobs(jobs);
+    await this.repositories.jobs.createJobs(jobs);
     return jobs.map(({ job }) => job);
   }
 
   /** Claims the next runnable job for a worker. */
   getNextJob(workerId: string): Promise<ProcessingJob | undefined> {
-    return this.store.jobs.claimNext(workerId, this.clock());
+    return this.repositories.jobs.claimNext(workerId, this.store.clock());
   }
 
   /**
@@ -71,55 +76,55 @@ export class QueueManager {
    * @param free how many jobs to claim at most
    */
   async takeTurn(workerId: string, ended: readonly EndedAttempt[], free: number): Promise<Turn> {
-    const config = await this.store.config.getAllConfig();
-    return this.store.transaction(async (repositories) => {
-      const now = this.clock();
-      const turn: Turn = { claimed: [], settled: [] };
-      for (const { job, outcome } of ended) {
-        turn.settled.push(
-          outcome === 'given back'
-            ? { job, as: (await repositories.jobs.release(job, now)) ? 'release' : 'refused' }
-            : { job, ...(await settle(repositories, job, outcome, config, now, this.random())) },
-        );
-      }
-      while (turn.claimed.length < free) {
-        const job = await repositories.jobs.claimNext(workerId, now);
-        if (job === undefined) break;
-        turn.claimed.push(job);
-      }
-      return turn;
-    });
+    const circumstances = await this.circumstances();
+    return this.store.transaction(
+      (transaction) => takeTurn(repositoriesIn(transaction), workerId, ended, free, circumstances()),
+      'soon',
+    );
   }
 
   /**
    * Records how the attempt of a claimed job ended: complete it, retry it later, or bury it.
    *
-   * @returns what was done; `refused` when the job's worker no longer owns it
+   * @returns what was done; `refused` when the job is not held by this claim any more
    */
   async handleRetry(job: ProcessingJob, outcome: Outcome): Promise<SettledAs> {
-    const config = await this.store.config.getAllConfig();
-    const { as } = await this.store.transaction((repositories) =>
-      settle(repositories, job, outcome, config, this.clock(), this.random()),
+    const circumstances = await this.circumstances();
+    const { as } = await this.store.transaction(
+      (transaction) => settle(repositoriesIn(transaction), { job, outcome }, circumstances()),
+      'soon',
     );
     return as;
   }
 
-  /** The job with this id, in the queue or dead; undefined when there is none. */
-  get(id: string): Promise<Job | DeadJob | undefined> {
-    return this.store.look(async ({ jobs, dlq }) => (await jobs.getJob(id)) ?? (await dlq.getDead(id)));
+  /** What a turn goes by; the time is that at which it is asked for. */
+  private async circumstances(): Promise<() => Circumstances> {
+    const config = await this.config.getAllConfig();
+    return () => ({ config, now: this.store.clock(), random: this.random });
   }
 
-  /** The jobs, oldest first; the dead ones too when `dead` is asked for, and only they. */
-  list(state?: ListedState): Promise<Job[] | DeadJob[]> {
-    return state === 'dead' ? this.store.dlq.listDLQ() : this.store.jobs.listJobs(state);
+  /** The job with this id, dead or alive; undefined when there is none. */
+  get(id: string): Promise<Job | undefined> {
+    return this.repositories.jobs.getJob(id);
   }
 
-  counts(): Promise<Record<ListedState, number>> {
-    return this.store.look(async ({ jobs, dlq }) => ({ ...(await jobs.countJobs()), dead: await dlq.countDLQ() }));
+  /** The jobs, oldest first: all but the dead, or those of one state. */
+  list(state?: JobState): Promise<Job[]> {
+    return this.repositories.jobs.listJobs(state);
   }
 
-  listDLQ(): Promise<DeadJob[]> {
-    return this.store.dlq.listDLQ();
+  counts(): Promise<Record<JobState, number>> {
+    return this.repositories.jobs.countJobs();
+  }
+
+  /** See `Reader.nextRunAt`. */
+  nextRunAt(): Promise<number | undefined> {
+    return this.repositories.jobs.nextRunAt();
+  }
+
+  /** The dead jobs, in the order they were buried. */
+  listDLQ(): Promise<DeadEntry[]> {
+    return this.repositories.dlq.listDLQ();
   }
 
   /**
@@ -128,44 +133,51 @@ export class QueueManager {
    * @throws QueuectlError NOT_FOUND: no dead job has this id
    */
   async retryFromDLQ(id: string): Promise<PendingJob> {
-    const job = await this.store.dlq.retryFromDLQ(id, this.clock());
+    const job = await this.repositories.dlq.retryFromDLQ(id, this.store.clock());
     if (job !== undefined) return job;
     throw new QueuectlError(
       'NOT_FOUND',
       `no job ${quote(id)} in the dead letter queue`,
       'List its jobs with `queuectl dlq-list`.',
+      { data: { id } },
     );
   }
 
   getConfig(key: ConfigKey): Promise<number> {
-    return this.store.config.getConfig(key);
+    return this.config.getConfig(key);
   }
 
   getAllConfig(): Promise<Config> {
-    return this.store.config.getAllConfig();
+    return this.config.getAllConfig();
   }
 
   /**
    * Changes a setting.
    *
-   * @param key as `checkConfigKey` returned it
-   * @param text the value as typed
-   * @returns the value as stored
-   * @throws QueuectlError INVALID: not a number, or out of range
+   * @throws QueuectlError INVALID: no number, or out of range
    */
-  async setConfig(key: ConfigKey, text: string): Promise<number> {
-    const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : text;
+  async setConfig(key: ConfigKey, value: number): Promise<void> {
     const fault = findConfigFault(key, value);
-    if (fault !== undefined || typeof value !== 'number') {
-      throw new QueuectlError(
-        'INVALID',
-        `${key} ${fault}, not ${Number.isFinite(value) ? quote(value) : quote(text)}`,
-        'Nothing was changed.',
-      );
+    if (fault !== undefined) {
+      const fact = `${key} ${fault}, not ${typeof value === 'number' ? value : quote(value)}`;
+      throw new QueuectlError('INVALID', fact, 'Nothing was changed.', { data: { field: key } });
     }
-    await this.store.config.setConfig(key, value);
-    return value;
+    await this.config.setConfig(key, value);
   }
+}
+
+/** @throws QueuectlError INVALID */
+function _checkNewJob(input: JobInput): JobInput {
+  const job = checkJobInput(input);
+  checkLength(job.command);
+  return job;
+}
+
+/** @throws QueuectlError INVALID */
+function checkNewJob(input: JobInput): JobInput {
+  const job = checkJobInput(input);
+  checkLength(job.command);
+  return job;
 }
 
 function newJob(input: JobInput, defaultRetries: number, now: number): PendingJob {
@@ -189,22 +201,3 @@ function newJob(input: JobInput, defaultRetries: number, now: number): PendingJo
 
 /** An id that sorts by time and that nobody else will make: milliseconds, then 64 random bits. */
 const generateId = (now: number): string => `${now.toString(36)}-${randomHex(16)}`;
-
-async function settle(
-  { jobs, dlq }: Repositories,
-  job: ProcessingJob,
-  outcome: Outcome,
-  config: Config,
-  now: number,
-  random: number,
-): Promise<{ as: SettledAs; error?: string }> {
-  const decision = afterAttempt(job, outcome, config, now, random);
-  switch (decision.next) {
-    case 'complete':
-      return { as: (await jobs.markCompleted(job, now)) ? 'complete' : 'refused' };
-    case 'fail':
-      return { as: (await jobs.reschedule(job, decision, now)) ? 'fail' : 'refused', error: decision.error };
-    case 'bury':
-      return { as: (await dlq.moveToDLQ(job, decision.error, now)) ? 'bury' : 'refused', error: decision.error };
-  }
-}

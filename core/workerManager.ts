@@ -1,30 +1,20 @@
 /** Starts, lists and stops the workers of a store. */
 import fs from 'node:fs';
+import type { StoreAddress } from '../db/index.js';
 import type { ProcessingJob } from '../db/model/job.js';
 import type { WorkerRecord } from '../db/model/worker.js';
 import type { Store } from '../db/store.js';
 import { monotonicMs } from '../utils/clock.js';
 import { delay } from '../utils/delay.js';
 import { errnoCode, QueuectlError, storageError } from '../utils/errors.js';
-import { makeDirectory, openToAppend } from '../utils/files.js';
-import { isAlive, isElsewhere } from '../utils/processIdentity.js';
+import { here } from '../utils/processIdentity.js';
 import type { QueueManager } from './queueManager.js';
+import type { RunDirectory } from './run/runDirectory.js';
+import { isAlive, mayLive, whereabouts } from './workers/liveness.js';
+import type { SupervisorMessage, SupervisorTask, WorkerEvent } from './workers/messages.js';
 import { recoverLost } from './workers/recovery.js';
-import type { Failure, WorkerEvent } from './workers/supervisor.js';
 
-/** What the supervisor process is told on its command line, as JSON. */
-export interface SupervisorTask {
-  readonly dataDir: string;
-  readonly count: number;
-  readonly concurrency: number;
-}
-
-/** What the supervisor process tells the one that started it. */
-export type SupervisorMessage =
-  | { readonly kind: 'started'; readonly supervisorPid: number; readonly pids: number[] }
-  | Failure;
-
-export type { WorkerEvent } from './workers/supervisor.js';
+export type { WorkerEvent };
 
 export interface StartedWorkers {
   readonly supervisorPid: number;
@@ -45,7 +35,8 @@ export class WorkerManager {
   constructor(
     private readonly store: Store,
     private readonly queue: QueueManager,
-    private readonly dataDir: string,
+    private readonly run: RunDirectory,
+    private readonly address: StoreAddress,
   ) {}
 
   /**
@@ -55,15 +46,15 @@ export class WorkerManager {
    * @throws QueuectlError STORAGE: they could not start, and none is left
    */
   async startWorkers({ count, concurrency }: Count): Promise<StartedWorkers> {
-    const task: SupervisorTask = { dataDir: this.dataDir, count, concurrency };
-    const log = this.openLog();
-    const { forkProgram } = await import('./workers/supervisor.js'); // node:child_process takes its time to load
+    const task: SupervisorTask = { address: this.address, count, concurrency };
+    const log = this.run.openWorkersLog();
+    const { forkProgram } = await import('./workers/forkProgram.js'); // node:child_process takes its time to load
     const supervisor = forkProgram('supervisor', task, log);
     fs.closeSync(log);
     try {
       return await new Promise<StartedWorkers>((resolve, reject) => {
         const fail = (fact: string, remedy = '') =>
-          reject(new QueuectlError('STORAGE', fact, remedy || `See ${this.logPath()} for more.`));
+          reject(new QueuectlError('STORAGE', fact, remedy || `See ${this.run.workersLog} for more.`));
         supervisor.on('message', (message: SupervisorMessage) => {
           if (message.kind === 'started') resolve(message);
           else fail(message.fact, message.remedy);
@@ -77,24 +68,11 @@ export class WorkerManager {
     }
   }
 
-  private logPath(): string {
-    return `${this.dataDir}/workers/workers.log`;
-  }
-
-  private openLog(): number {
-    try {
-      makeDirectory(`${this.dataDir}/workers`);
-      return openToAppend(this.logPath());
-    } catch (error) {
-      throw storageError(error, `write ${this.logPath()}`);
-    }
-  }
-
   /** Runs workers under this very process; resolves when it was told to stop (SIGINT, SIGTERM) and all have ended. */
   async runForeground({ count, concurrency, onEvent }: Count & { onEvent(event: WorkerEvent): void }): Promise<void> {
-    const { store, dataDir } = this;
+    const { store, run, address } = this;
     const { Supervisor } = await import('./workers/supervisor.js');
-    const supervisor = new Supervisor({ store, dataDir, count, concurrency, onEvent, reportsJobs: true });
+    const supervisor = new Supervisor({ store, run, address, count, concurrency, onEvent, reportsJobs: true });
     const ignoreSignals = supervisor.obeySignals();
     try {
       await supervisor.start();
@@ -112,8 +90,8 @@ export class WorkerManager {
    * @throws QueuectlError DAMAGED, STORAGE: those that can be stopped have, and there are, or may be, others
    */
   async stopWorkers({ now }: { now: boolean }): Promise<number> {
-    const all = (await this.store.workers.listRecords()).filter(isAlive);
-    const living = all.filter((record) => !isElsewhere(record));
+    const all = (await this.store.workers.list()).records.filter(isAlive);
+    const living = all.filter((record) => whereabouts(record, here) === 'here');
     // A worker whose supervisor is gone is stopping by itself.
     for (const record of living) if (record.role === 'supervisor') sendSignal(record, now ? 'SIGTERM' : 'SIGHUP');
     let left = living;
@@ -130,26 +108,29 @@ export class WorkerManager {
     await this.recoverLost();
     const { doubt } = await this.listWorkers();
     if (doubt !== undefined) throw doubt;
-    const elsewhere = all.length - living.length;
-    if (elsewhere > 0) {
-      const fact = `${elsewhere} processes of queuectl run in another container (pid namespace)`;
-      throw new QueuectlError('STORAGE', fact, 'Stop them there.');
+    for (const [where, place] of [
+      ['container', 'in another container (pid namespace)'],
+      ['host', 'on another host'],
+    ]) {
+      const { length } = all.filter((record) => whereabouts(record, here) === where);
+      if (length > 0)
+        throw new QueuectlError('STORAGE', `${length} processes of queuectl run ${place}`, 'Stop them there.');
     }
     return living.filter(({ role }) => role === 'worker').length;
   }
 
   /** The workers that live; `doubt` says why there may be others, if there may. */
   async listWorkers(): Promise<{ workers: WorkerRecord[]; doubt: QueuectlError | undefined }> {
-    const { records, unreadable } = await this.store.workers.survey();
+    const { records, unreadable } = await this.store.workers.list();
     return {
       workers: records.filter((record) => record.role === 'worker' && isAlive(record)),
-      doubt: unreadable.find(({ mayLive }) => mayLive)?.fault,
+      doubt: unreadable.find(mayLive)?.fault,
     };
   }
 
   /** Takes back the jobs of workers that died. */
   recoverLost(): Promise<ProcessingJob[]> {
-    return recoverLost(this.store, this.queue);
+    return recoverLost(this.store, this.queue, this.run);
   }
 }
 

@@ -1,14 +1,28 @@
-/** Opens the store in a data directory. The place where another kind of store would be chosen. */
+/** Opens the store at an address: the one place that knows which kinds there are. */
+import { dirname } from 'node:path';
+import type { Store, StoreOptions } from './store.js';
+import { FileStore } from './stores/file/fileStore.js';
+import { storePaths, trustedParts } from './stores/file/paths.js';
+import { sqlitePaths, trustedParts as trustedSqliteParts } from './stores/sql/paths.js';
+import { SqliteStore } from './stores/sql/sqliteStore.js';
+import { checkTrust } from './stores/trust.js';
 
-import type { Store } from './store.js';
-import { FileStore, type FileStoreOptions } from './stores/file/fileStore.js';
-import { checkTrust } from './stores/file/trust.js';
+/** Where a store is. Paths are absolute; what is not there is made when something is first written to it. */
+export type StoreAddress =
+  | { readonly kind: 'file'; readonly dir: string }
+  | { readonly kind: 'sqlite'; readonly path: string };
 
-/**
- * @param dataDir an absolute path; it is made when something is first written to it
- * @throws QueuectlError STORAGE: others own it or can write to it
- */
-export function openFileStore(dataDir: string, options?: FileStoreOptions): Store {
-  checkTrust(dataDir);
-  return new FileStore(dataDir, options);
+/** @throws QueuectlError STORAGE: others own it or can write to it */
+export function openStore(address: StoreAddress, options: StoreOptions): Store {
+  if (address.kind === 'sqlite') {
+    const { path } = address;
+    checkTrust(dirname(path), trustedSqliteParts(sqlitePaths(path)));
+    return new SqliteStore(path, options);
+  }
+  checkTrust(address.dir, trustedParts(storePaths(address.dir)));
+  return new FileStore(address.dir, options);
 }
+
+/** Where this machine keeps what belongs to its workers on a store: outputs, notes of processes, their log. */
+export const stateDirectoryOf = (address: StoreAddress): string =>
+  address.kind === 'file' ? address.dir : sqlitePaths(address.path).state;

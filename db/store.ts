@@ -1,50 +1,45 @@
 /**
- * What a store is to the rest of queuectl: repositories whose verbs carry their own condition and say what happened.
+ * What a kind of store must do: keep records, tell which are there, and write some of them all or not at all.
  *
- * Each verb is atomic by itself; `transaction` joins several. A store keeps records and knows no rule: what is to
- * become of a job is decided in core, and the verb only refuses when its condition no longer holds. The contract suite
- * in test/db/contract.ts runs against every implementation.
+ * A store knows no rule. What a record is to become is decided above it, by the pure functions in `db/model`; a write
+ * only says which version of the record that was thought out on, and is refused where another is there by now. The
+ * contract in test/db/contract is run on every store.
  */
-
-import type { ProcessGroup } from '../core/run/groupNote.js';
 import type { QueuectlError } from '../utils/errors.js';
-import type { DeadJob, Job, JobState, PendingJob, ProcessingJob } from './model/job.js';
-import type { Config, ConfigKey } from './model/settings.js';
+import type { Job, JobState, WaitingJob } from './model/job.js';
 import type { WorkerRecord } from './model/worker.js';
 
-/** How a claimed job is named when it is settled: by its id and by who must still own it. */
-export type Claim = Pick<ProcessingJob, 'id' | 'worker_id'>;
+/** Every kind of record. A new feature adds a row here, and no verb below. */
+export interface Tables {
+  jobs: Job;
+}
+export type Table = keyof Tables;
 
-/** A job to be added, and whether its id was made just now. */
-export interface NewJob {
-  readonly job: PendingJob;
-  readonly hasNewId: boolean;
+/** A record as a read has given it. */
+export interface Stored<R> {
+  readonly record: R;
+  /**
+   * The number of the change that wrote it: higher than that of every change before. A store that does not keep it with
+   * the record tells a number that is no lower.
+   */
+  readonly seq: number;
 }
 
-export interface JobRepo {
-  /**
-   * Adds a job. On disk before it returns.
-   * @param hasNewId the id was made just now, so that nobody can have it: a store need not look for it
-   * @throws QueuectlError DUPLICATE_ID: the id is in the queue or in the dead letter queue
-   */
-  createJob(job: PendingJob, hasNewId?: boolean): Promise<void>;
-  /** Adds jobs, all or none, as `createJob` adds one. */
-  createJobs(jobs: readonly NewJob[]): Promise<void>;
-  /**
-   * Takes the next runnable job for a worker: `run_at <= now`, highest priority first, then oldest. Counts the attempt.
-   * @returns the job as claimed, or undefined when none is runnable
-   */
-  claimNext(workerId: string, now: number): Promise<ProcessingJob | undefined>;
-  /** Records success. @returns false, and changes nothing, when the worker no longer owns the job. */
-  markCompleted(claim: Claim, now: number): Promise<boolean>;
-  /** Records a failed attempt and when the next begins. @returns false when the worker no longer owns the job. */
-  reschedule(claim: Claim, next: { runAt: number; error: string }, now: number): Promise<boolean>;
-  /** Gives a claimed job back as if it had not been claimed. @returns false when the worker no longer owns the job. */
-  release(claim: Claim, now: number): Promise<boolean>;
-  getJob(id: string): Promise<Job | undefined>;
-  /** The jobs, oldest first; of one state if given. */
-  listJobs(state?: JobState): Promise<Job[]>;
-  countJobs(): Promise<Record<JobState, number>>;
+export interface JobQuery {
+  /** Absent: every state. */
+  readonly states?: readonly JobState[];
+  /** The oldest first, which is the default; or those first whose last change is longest ago. */
+  readonly order?: 'created' | 'changed';
+  readonly limit?: number;
+}
+
+export interface Reader {
+  get<T extends Table>(table: T, id: string): Promise<Stored<Tables[T]> | undefined>;
+  jobs(query: JobQuery): Promise<Stored<Job>[]>;
+  /** How many jobs there are in each state; a state without any may be absent. */
+  count(): Promise<ReadonlyMap<JobState, number>>;
+  /** The jobs to claim next: due, the highest priority first, then the oldest. A store with row locks locks them. */
+  runnable(turn: { readonly now: number; readonly limit: number }): Promise<Stored<WaitingJob>[]>;
   /**
    * The earliest `run_at` among the jobs that wait, or undefined when none waits. When that is past, it may as well be
    * another that was due at the last claim.
@@ -52,65 +47,65 @@ export interface JobRepo {
   nextRunAt(): Promise<number | undefined>;
 }
 
-export interface DlqRepo {
-  /** Buries a claimed job. @returns false when the worker no longer owns it. */
-  moveToDLQ(claim: Claim, error: string, now: number): Promise<boolean>;
-  /** Brings a dead job back to the queue with `attempts = 0`, to run at once. On disk before it returns. */
-  retryFromDLQ(id: string, now: number): Promise<PendingJob | undefined>;
-  getDead(id: string): Promise<DeadJob | undefined>;
-  /** The dead jobs, in the order they were buried. */
-  listDLQ(): Promise<DeadJob[]>;
-  countDLQ(): Promise<number>;
+/** Compare and set. */
+export interface Write<R> {
+  readonly id: string;
+  /** What it is to replace, as a read of this store has given it; null: there must be none. */
+  readonly before: Stored<R> | null;
+  /** Null: it goes. */
+  readonly after: R | null;
+  /** The id was made just now, so that nobody can have it: a store need not look for it. */
+  readonly isNew?: boolean;
 }
 
-export interface ConfigRepo {
-  getConfig<K extends ConfigKey>(key: K): Promise<Config[K]>;
-  /** The settings, defaults filled in. */
-  getAllConfig(): Promise<Config>;
-  /** On disk before it returns. The value must have passed `findConfigFault`. */
-  setConfig<K extends ConfigKey>(key: K, value: Config[K]): Promise<void>;
+export interface Transaction extends Reader {
+  /** Writes all, or none. @returns the ids of the records that are not as they were; empty when all was written */
+  write<T extends Table>(table: T, writes: readonly Write<Tables[T]>[]): Promise<readonly string[]>;
 }
 
-/** A record of a process that cannot be read. */
+/** `on disk`: it outlives a power cut once it is acknowledged; `soon`: it outlives every process from then on. */
+export type Durability = 'on disk' | 'soon';
+
+/** What was set, by name, whether this version knows it or not. */
+export type SettingValues = Readonly<Record<string, unknown>>;
+
+export interface SettingsTable {
+  /** Where they are, as it stands in an error. */
+  readonly place: string;
+  /**
+   * What was set; for the rest the defaults hold.
+   *
+   * @returns the same object as long as nothing has changed
+   * @throws QueuectlError DAMAGED
+   */
+  read(): Promise<SettingValues>;
+  /** Replaces them while nobody else does, on disk before it returns. */
+  replace(next: (values: SettingValues) => SettingValues): Promise<void>;
+}
+
+/** The record of a process that cannot be read. */
 export interface UnreadableRecord {
   readonly id: string;
-  readonly path: string;
-  /** Whether a process runs with the pid that its name tells, so that it may be a living one's. */
-  readonly mayLive: boolean;
   readonly fault: QueuectlError;
+  /** Where it is, if it is a file. */
+  readonly path?: string;
 }
 
-export interface Survey {
-  readonly records: WorkerRecord[];
-  readonly unreadable: UnreadableRecord[];
-  /** The workers of which groups are noted though they are not on record: somebody has removed the record. */
-  readonly unrecorded: string[];
+export interface WorkerRecords {
+  readonly records: readonly WorkerRecord[];
+  readonly unreadable: readonly UnreadableRecord[];
 }
 
-export interface WorkerRepo {
+/** Who works on the store: records of processes, living or not. */
+export interface WorkerTable {
+  /** Puts a process on record; that is its first sign of life. */
   register(record: WorkerRecord): Promise<void>;
-  /** Forgets a worker and the groups noted for it. */
-  unregister(workerId: string): Promise<void>;
+  /** Takes a process off the record, if it is there. */
+  unregister(id: string): Promise<void>;
   /** Gives a sign of life, for those who cannot see the process. Does nothing when it is not on record. */
   heartbeat(id: string): Promise<void>;
-  /** Every record on disk that can be read, of living and of dead processes. */
-  listRecords(): Promise<WorkerRecord[]>;
-  /** All that is known of workers. */
-  survey(): Promise<Survey>;
-  /** Takes a worker off the record, so that no command of its begins any more; what is noted of those that run stays. */
-  condemn(workerId: string): Promise<void>;
-  /** The file that is there as long as a worker is on record. */
-  recordFile(workerId: string): string;
-  /** Where the process group is noted of the command that runs in a worker's slot, before the command begins. */
-  groupNote(workerId: string, slot: number): string;
-  /** The groups of the commands that a worker was running when it was heard of last. */
-  listGroups(workerId: string): Promise<ProcessGroup[]>;
-}
-
-/** The repositories that a transaction joins. */
-export interface Repositories {
-  readonly jobs: JobRepo;
-  readonly dlq: DlqRepo;
+  /** Every record, each with its last sign of life. */
+  list(): Promise<WorkerRecords>;
 }
 
 /** What was found about one part of a store. */
@@ -118,37 +113,40 @@ export type Check = {
   /** What was looked at: `queue.json`, `lock` … */
   readonly name: string;
   readonly fact: string;
-} & (
-  | { readonly state: 'ok' }
-  | {
-      readonly state: 'wrong';
-      readonly remedy: string;
-      /** Mends it, and keeps a copy of what it replaces. @returns what was done */
-      readonly repair?: () => Promise<string>;
-    }
-);
+  /** Mends it, or tidies up where nothing is wrong, and keeps a copy of what it replaces. @returns what was done */
+  readonly repair?: () => Promise<string>;
+} & ({ readonly state: 'ok' } | { readonly state: 'wrong'; readonly remedy: string });
 
-export interface Store extends Repositories {
-  readonly config: ConfigRepo;
-  readonly workers: WorkerRepo;
+/** What the process is that opens a store: a worker keeps the store tidy, and what it knows of it; a supervisor neither. */
+export type Role = 'command' | 'worker' | 'supervisor';
+
+export interface StoreOptions {
+  readonly role: Role;
+  /** Told what kept the store from being tidied; nothing acknowledged is lost by it. */
+  readonly onWarning: (warning: QueuectlError) => void;
+  /** Whether a worker on record lives, so that tidying can be left to it. */
+  readonly isAlive: (worker: WorkerRecord) => boolean;
+  /** The machine's, unless it is given. */
+  readonly clock?: () => number;
+}
+
+export interface Store {
   /**
-   * Runs several verbs as one: all of what they change is kept, or, when `work` throws, nothing.
-   * `work` may be run again from its beginning, so it must do nothing but call verbs and think.
+   * Keeps all that `work` writes or, when it throws, nothing.
+   *
+   * @param work may be run again from its beginning, so it must do nothing but call verbs and think
    */
-  transaction<T>(work: (repositories: Repositories) => Promise<T>): Promise<T>;
-  /** Reads several things as they are at one moment; `work` changes nothing. Takes no lock. */
-  look<T>(work: (repositories: Repositories) => Promise<T>): Promise<T>;
-  /** Where a job's output goes. The file need not exist; its directory does. */
-  logFile(jobId: string): Promise<string>;
+  transaction<T>(work: (transaction: Transaction) => Promise<T>, durability: Durability): Promise<T>;
+  /** Reads several things as they are at one moment. Takes no lock. */
+  read<T>(work: (reader: Reader) => Promise<T>): Promise<T>;
+  readonly settings: SettingsTable;
+  readonly workers: WorkerTable;
   /** Calls back soon after anybody changed the queue. @returns a function that ends it */
-  watch(onChange: () => void): () => void;
+  subscribe(onNews: () => void): () => void;
+  /** The time that all who use the store go by; integer milliseconds since the epoch. */
+  clock(): number;
   /** Looks at all that the store consists of. Changes nothing but by a repair; each check sees the repairs before it. */
-  checkFiles(): AsyncIterable<Check>;
-  /** Says that this process has nothing to do for now: a moment to tidy up, and to free memory. */
-  idle(): Promise<void>;
-  /**
-   * Ends the use of the store. Leaves it tidy if nobody else is there to do that.
-   * @returns what kept it from being tidied; nothing acknowledged is lost by it
-   */
-  close(): Promise<QueuectlError | undefined>;
+  check(): AsyncIterable<Check>;
+  /** Ends the use of the store, and leaves it tidy if nobody else is there to do that. */
+  close(): Promise<void>;
 }

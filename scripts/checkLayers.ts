@@ -4,6 +4,20 @@ import { isBuiltin } from 'node:module';
 import { join, posix } from 'node:path';
 
 const LAYERS = ['cli', 'core', 'db', 'utils'];
+/** What the files of a folder may import of their own layer; those of a folder without a rule may import all of it. */
+const WITHIN_LAYER: Readonly<Record<string, readonly string[]>> = {
+  'db/model': ['db/model'],
+  'db/repositories': ['db/repositories', 'db/model', 'db/store.ts'],
+  'db/stores': ['db/stores', 'db/model', 'db/store.ts'],
+  'core/run': ['core/run'],
+  'core/queue': ['core/queue'],
+  'cli/line': ['cli/line', 'cli/text'],
+  'cli/text': ['cli/text'],
+};
+/** Folders of which none may import another. */
+const APART = ['db/stores/file', 'db/stores/memory', 'db/stores/sql'];
+/** Folders that know nothing of a layer below. */
+const KNOW_NOTHING: Readonly<Record<string, readonly string[]>> = { 'core/run': ['db'] };
 const PACKAGES = ['yargs', 'proper-lockfile', 'write-file-atomic'];
 const STATEMENT = /^(?:import|(?:import|export)\b[^;'"=(]*\bfrom)\s*['"]([^'"\n]+)['"]/gm;
 const CALL = /\b(?:import|require)\(\s*['"`]([^'"`\n]+)['"`]/g;
@@ -45,7 +59,23 @@ export function findImportFault(file: string, specifier: string): string | undef
   const from = LAYERS.indexOf(topFolder(file));
   const to = LAYERS.indexOf(topFolder(target));
   if (to === -1) return 'outside the layers';
-  return to < from ? `${LAYERS[from]} is below ${LAYERS[to]}` : undefined;
+  if (to < from) return `${LAYERS[from]} is below ${LAYERS[to]}`;
+  return findFolderFault(file, target.replace(/\.js$/, '.ts'));
+}
+
+function findFolderFault(file: string, target: string): string | undefined {
+  const isIn = (path: string, folder: string) => path === folder || path.startsWith(`${folder}/`);
+  for (const [folder, unknown] of Object.entries(KNOW_NOTHING)) {
+    const layer = unknown.find((layer) => isIn(target, layer));
+    if (isIn(file, folder) && layer !== undefined) return `${folder} knows nothing of ${layer}`;
+  }
+  const [own, other] = [file, target].map((path) => APART.find((folder) => isIn(path, folder)));
+  if (own !== undefined && other !== undefined && own !== other) return `${own} knows nothing of ${other}`;
+  for (const [folder, allowed] of Object.entries(WITHIN_LAYER)) {
+    if (!isIn(file, folder) || topFolder(file) !== topFolder(target)) continue;
+    if (!allowed.some((place) => isIn(target, place))) return `${folder} knows only ${allowed.join(', ')} of its layer`;
+  }
+  return undefined;
 }
 
 const topFolder = (path: string) => path.split('/', 1)[0] ?? '';

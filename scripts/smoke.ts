@@ -1,6 +1,8 @@
 /**
  * A quick proof on real processes: builds nothing, uses the built command line on a temporary store, and says what it
  * does as it goes. Ends with `Smoke test PASSED`, or says what differed and exits 1.
+ *
+ * Usage: npm run smoke [-- --store file|sqlite]
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -9,6 +11,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 
 const QUEUECTL = fileURLToPath(new URL('../dist/queuectl.cjs', import.meta.url));
 const DEADLINE_MS = 15_000;
@@ -16,8 +19,12 @@ const DEADLINE_MS = 15_000;
 type Counts = Record<'activeWorkers' | 'pending' | 'processing' | 'completed' | 'failed' | 'dead', number>;
 type Entry = { id: string; state?: string; attempts: number; error?: string };
 
+const { store: kind } = parseArgs({ options: { store: { type: 'string', default: 'file' } } }).values;
+assert.ok(kind === 'file' || kind === 'sqlite', `there is no store of kind ${kind}: give file or sqlite`);
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'queuectl-smoke-'));
-const dataDir = path.join(directory, 'data');
+const store = path.join(directory, kind === 'file' ? 'data' : 'data/queue.db');
+/** Where the outputs of jobs are. */
+const dataDir = kind === 'file' ? store : `${store}-state`;
 const say = (text: string) => process.stdout.write(`${text}\n`);
 
 /** Runs one queuectl command, shows it and returns what it printed. */
@@ -27,16 +34,23 @@ function queuectl(...args: string[]): string {
 }
 
 function quietly(...args: string[]): string {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [QUEUECTL, '--data-dir', dataDir, ...args], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [QUEUECTL, ...args], {
     encoding: 'utf8',
     cwd: directory,
+    env: { ...process.env, QUEUECTL_STORE: `${kind}:${store}` },
   });
   assert.equal(status, 0, `queuectl ${args.join(' ')} exited with ${status}: ${stderr}`);
   return stdout;
 }
 
 const counts = (): Counts => JSON.parse(quietly('status', '--json'));
-const readJson = (name: string): Entry[] => JSON.parse(fs.readFileSync(path.join(dataDir, name), 'utf8'));
+
+/** What a store in files tells without the program; of a database nothing is left beside it. */
+function atRest(): Entry[] {
+  if (kind === 'file') return JSON.parse(fs.readFileSync(path.join(store, 'queue.json'), 'utf8'));
+  assert.ok(!fs.existsSync(`${store}-wal`), 'the journal of the database is written into it');
+  return JSON.parse(quietly('list'));
+}
 
 async function until(what: string, condition: () => boolean): Promise<void> {
   say(`  … until ${what}`);
@@ -55,7 +69,7 @@ async function success(): Promise<void> {
     /^Starting 2 worker processes\.\.\.\nWorker 1 started with PID: \d+\n/,
   );
   await until('it is completed', () => counts().completed === 1);
-  assert.equal(fs.readFileSync(path.join(dataDir, 'logs', 'ok1.log'), 'utf8'), 'success\n');
+  assert.equal(fs.readFileSync(path.join(dataDir, 'logs', 'ok1~1.log'), 'utf8'), 'success\n');
 }
 
 async function failure(): Promise<void> {
@@ -75,7 +89,7 @@ async function delayed(): Promise<void> {
   queuectl('enqueue', JSON.stringify({ id: 'delayed', command: 'date +%s', run_at: runAt }));
   assert.equal(counts().pending, 1);
   await until('it is completed', () => counts().completed === 2);
-  const ranAt = Number(fs.readFileSync(path.join(dataDir, 'logs', 'delayed.log'), 'utf8')) * 1000;
+  const ranAt = Number(fs.readFileSync(path.join(dataDir, 'logs', 'delayed~1.log'), 'utf8')) * 1000;
   assert.ok(ranAt + 999 >= runAt, `it ran ${runAt - ranAt} ms too early`);
 }
 
@@ -110,8 +124,8 @@ async function gracefulStop(): Promise<void> {
   assert.match(queuectl('worker-stop'), /^Stopping all workers\.\.\.\nAll workers stopped\.\n$/);
   assert.ok(fs.existsSync(done), 'the job finished before its worker');
   assert.equal(counts().activeWorkers, 0);
-  const slow = readJson('queue.json').find(({ id }) => id === 'slow');
-  assert.equal(slow?.state, 'completed', 'queue.json alone tells the whole truth at rest');
+  const slow = atRest().find(({ id }) => id === 'slow');
+  assert.equal(slow?.state, 'completed', 'the store alone tells the whole truth at rest');
 }
 
 try {

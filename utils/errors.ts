@@ -18,6 +18,27 @@ const EXIT_CODES: Record<ErrorCode, 1 | 2> = {
   STORAGE: 1,
 };
 
+/** What an error is about, as far as it is known, for programs. */
+export interface ErrorData {
+  /** Of a job. */
+  readonly id?: string;
+  /** Of a job, or a setting. */
+  readonly field?: string;
+  /** Which of the jobs that were given together, from 0. */
+  readonly index?: number;
+  /** Of what was read, from 1. */
+  readonly line?: number;
+  /** Of a file or a directory. */
+  readonly path?: string;
+  /** Of the system call that failed, as in `ENOSPC`. */
+  readonly errno?: string;
+}
+
+interface ErrorOptions {
+  readonly cause?: unknown;
+  readonly data?: ErrorData;
+}
+
 /** An error meant to be read by the user. Printed as `queuectl: <fact>. <remedy>`. */
 export class QueuectlError extends Error {
   readonly code: ErrorCode;
@@ -25,13 +46,20 @@ export class QueuectlError extends Error {
   readonly fact: string;
   /** What the user can do about it; a sentence, or empty. */
   readonly remedy: string;
+  readonly data: ErrorData;
 
-  constructor(code: ErrorCode, fact: string, remedy = '', options?: { cause?: unknown }) {
-    super(remedy === '' ? `${fact}.` : `${fact}. ${remedy}`, options);
+  constructor(code: ErrorCode, fact: string, remedy = '', { cause, data = {} }: ErrorOptions = {}) {
+    super(remedy === '' ? `${fact}.` : `${fact}. ${remedy}`, cause === undefined ? {} : { cause });
     this.name = 'QueuectlError';
     this.code = code;
     this.fact = fact;
     this.remedy = remedy;
+    this.data = data;
+  }
+
+  /** The same error as somebody sees it who knows more about it. */
+  with({ fact = this.fact, remedy = this.remedy, data = {} }: { fact?: string; remedy?: string; data?: ErrorData }) {
+    return new QueuectlError(this.code, fact, remedy, { cause: this, data: { ...this.data, ...data } });
   }
 
   get exitCode(): 1 | 2 {
@@ -91,5 +119,9 @@ export function storageError(error: unknown, doing: string): unknown {
   if (code === undefined) return error;
   return new QueuectlError('STORAGE', `cannot ${doing}: ${ERRNO_FACTS[code] ?? code}`, ERRNO_REMEDIES[code] ?? '', {
     cause: error,
+    data: { errno: code, ...pathOf(error) },
   });
 }
+
+const pathOf = (error: unknown) =>
+  error instanceof Error && 'path' in error && typeof error.path === 'string' ? { path: error.path } : {};

@@ -52,7 +52,19 @@ export function readWhole(path: string): { content: Buffer; identity: FileIdenti
 
 /** The error for a write that the system cut short. */
 export const noSpace = (path: string): QueuectlError =>
-  new QueuectlError('STORAGE', `cannot write ${path}: no space left on device`, 'Make room and try again.');
+  new QueuectlError('STORAGE', `cannot write ${path}: no space left on device`, 'Make room and try again.', {
+    data: { path, errno: 'ENOSPC' },
+  });
+
+/** The names in a directory; none if it is not there. @throws QueuectlError STORAGE */
+export function namesIn(directory: string): string[] {
+  try {
+    return fs.readdirSync(directory);
+  } catch (error) {
+    if (errnoCode(error) === 'ENOENT') return [];
+    throw storageError(error, `read ${directory}`);
+  }
+}
 
 /** The file it was to replace, and the pid of who wrote it; write-file-atomic may add a number of its own. */
 const TEMP_NAME = /^(.+)\.(\d+)-[0-9a-f]+\.tmp(?:\.\d+)?$/;
@@ -67,14 +79,7 @@ export interface TempFile {
 
 /** What replacements that are under way, or were interrupted, have in a directory; nothing if it is not there. */
 export function findTempFiles(directory: string): TempFile[] {
-  let names: string[];
-  try {
-    names = fs.readdirSync(directory);
-  } catch (error) {
-    if (errnoCode(error) === 'ENOENT') return [];
-    throw storageError(error, `read ${directory}`);
-  }
-  return names.flatMap((name) => {
+  return namesIn(directory).flatMap((name) => {
     const [, target, pid] = TEMP_NAME.exec(name) ?? [];
     return target === undefined ? [] : [{ path: `${directory}/${name}`, target, pid: Number(pid) }];
   });
@@ -115,7 +120,7 @@ export function makeDirectory(path: string): void {
   }
 }
 
-const { O_APPEND, O_CREAT, O_NOFOLLOW, O_WRONLY } = fs.constants;
+const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = fs.constants;
 
 /**
  * Opens a file to add to it, and makes it with mode 0600 when it is not there.
@@ -124,6 +129,22 @@ const { O_APPEND, O_CREAT, O_NOFOLLOW, O_WRONLY } = fs.constants;
  */
 export const openToAppend = (path: string): number =>
   fs.openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600);
+
+/**
+ * Makes a file with mode 0600 to add to. One that is there loses its name first; who has it open keeps it.
+ *
+ * @throws the system's error
+ */
+export function makeToAppend(path: string): number {
+  const flags = O_WRONLY | O_APPEND | O_CREAT | O_EXCL;
+  try {
+    return fs.openSync(path, flags, 0o600);
+  } catch (error) {
+    if (errnoCode(error) !== 'EEXIST') throw error;
+    fs.unlinkSync(path);
+    return fs.openSync(path, flags, 0o600);
+  }
+}
 
 /** Does nothing when there is no such file. @throws QueuectlError STORAGE */
 export function removeFile(path: string): void {
@@ -166,7 +187,9 @@ export function parseJsonFile(path: string, content: Buffer): unknown {
 
 /** The error for a file that cannot be trusted; nothing ever overwrites such a file. */
 export const damaged = (path: string, fault: string): QueuectlError =>
-  new QueuectlError('DAMAGED', `${path} is damaged: ${fault}`, '`queuectl doctor` tells more, and can repair it.');
+  new QueuectlError('DAMAGED', `${path} is damaged: ${fault}`, '`queuectl doctor` tells more, and can repair it.', {
+    data: { path },
+  });
 
 function placeOf(text: string): string {
   const before = text.slice(0, findJsonFault(text));

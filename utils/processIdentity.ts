@@ -1,19 +1,27 @@
 /**
- * Tells a process from a later one with the same pid: by its start time, and by the boot in which it started.
+ * Tells a process from a later one with the same pid: by its start time, by the boot in which it started, and by the host.
  *
  * All of it is synchronous. On Linux a look costs some 10 µs (/proc); elsewhere it runs `ps`, some milliseconds.
  */
 import { readFileSync, readlinkSync } from 'node:fs';
-import { monotonicMs } from './clock.js';
 import { errnoCode } from './errors.js';
 
-export interface ProcessIdentity {
+/** Where a process is, or was. */
+export interface Place {
+  readonly boot_id: string;
+  /** The machine, or the container, the same after a restart. */
+  readonly host?: string;
+  /** Where its pid holds: a container has a namespace of its own (pid_namespaces(7)). Absent where there are none. */
+  readonly pid_namespace?: string;
+}
+
+/** Where somebody is who looks at others. */
+export type Here = Readonly<Record<'boot_id' | 'host', string> & Record<'pid_namespace', string | undefined>>;
+
+export interface ProcessIdentity extends Place {
   readonly pid: number;
   /** As the operating system tells it: clock ticks since the boot on Linux, a date elsewhere. */
   readonly start_time: string;
-  readonly boot_id: string;
-  /** Where its pid holds: a container has a namespace of its own (pid_namespaces(7)). Absent where there are none. */
-  readonly pid_namespace?: string;
 }
 
 /** What the operating system tells of a process. */
@@ -25,35 +33,40 @@ export interface ProcessFacts {
   readonly isZombie: boolean;
 }
 
+/** Where this process is. Each part is found out when it is asked for: elsewhere than on Linux that takes milliseconds. */
+export const here: Here = {
+  get boot_id() {
+    knownBootId ??= bootId();
+    return knownBootId;
+  },
+  get host() {
+    knownHost ??= ownHost();
+    return knownHost;
+  },
+  get pid_namespace() {
+    knownNamespace ??= ownNamespace();
+    return knownNamespace;
+  },
+};
+let knownBootId: string | undefined;
+let knownHost: string | undefined;
+let knownNamespace: string | undefined;
+
 /** This process. */
 export function currentIdentity(): ProcessIdentity {
   const start_time = startTimeOf(process.pid);
   if (start_time === undefined) throw new Error('the operating system does not tell when this process started');
-  const pid_namespace = ownNamespace();
-  return { pid: process.pid, start_time, boot_id: bootId(), ...(pid_namespace === undefined ? {} : { pid_namespace }) };
+  const { pid_namespace, ...place } = here;
+  return { pid: process.pid, start_time, ...place, ...(pid_namespace === undefined ? {} : { pid_namespace }) };
 }
 
-/** Who is in another namespace and was not heard of for so long, while this machine was awake, is taken for dead. */
-const SILENCE_MS = 60_000;
-
-/**
- * Whether this very process still runs; a zombie does not.
- *
- * @param identity.heard_of_at when it last gave a sign of life, in monotonic milliseconds; all there is to judge by if it
- *   is elsewhere
- */
-export function isAlive(identity: ProcessIdentity & { readonly heard_of_at?: number }): boolean {
-  if (isElsewhere(identity)) return Math.abs(monotonicMs() - (identity.heard_of_at ?? 0)) < SILENCE_MS;
-  if (identity.boot_id !== bootId() || !pidExists(identity.pid)) return false;
-  const facts = lookUp(identity.pid);
+/** Whether this very process of this boot and pid namespace still runs; a zombie does not. */
+export function processRuns({ pid, start_time }: Pick<ProcessIdentity, 'pid' | 'start_time'>): boolean {
+  if (!pidExists(pid)) return false;
+  const facts = lookUp(pid);
   // What cannot be looked at (another user's process, on a system that hides those) is taken for what it claims to be.
-  if (facts === undefined) return pidExists(identity.pid);
-  return !facts.isZombie && facts.startTime === identity.start_time;
-}
-
-/** Whether it is, or was, in another pid namespace of this machine, so that its pid means nothing here. */
-export function isElsewhere({ boot_id, pid_namespace }: ProcessIdentity): boolean {
-  return pid_namespace !== undefined && pid_namespace !== ownNamespace() && boot_id === bootId();
+  if (facts === undefined) return pidExists(pid);
+  return !facts.isZombie && facts.startTime === start_time;
 }
 
 /** When the process started, as the operating system tells it; undefined when there is none that can be seen. */
@@ -101,22 +114,30 @@ export function pidExists(pid: number): boolean {
 export const pidRuns = (pid: number): boolean =>
   pidExists(pid) && !(process.platform === 'linux' && lookUp(pid)?.isZombie === true);
 
-let knownNamespace: string | undefined;
+const ownNamespace = () => (process.platform === 'linux' ? readlinkSync('/proc/self/ns/pid') : undefined);
 
-function ownNamespace(): string | undefined {
-  if (process.platform !== 'linux') return undefined;
-  knownNamespace ??= readlinkSync('/proc/self/ns/pid');
-  return knownNamespace;
+const bootId = () =>
+  process.platform === 'linux'
+    ? readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
+    : outputOf('sysctl', ['-n', 'kern.bootsessionuuid']);
+
+/**
+ * The host's name and the beginning of its machine's id (machine-id(5) asks to keep the rest to oneself). Either alone may
+ * be that of another machine: names are often left as they came, and ids are copied with the disk they are on.
+ */
+function ownHost(): string {
+  const { hostname } = process.getBuiltinModule('node:os');
+  return [hostname(), ...(/^[0-9a-f]{8}/i.exec(machineId()) ?? [])].join('.');
 }
 
-let knownBootId: string | undefined;
-
-function bootId(): string {
-  knownBootId ??=
-    process.platform === 'linux'
-      ? readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
-      : outputOf('sysctl', ['-n', 'kern.bootsessionuuid']);
-  return knownBootId;
+function machineId(): string {
+  if (process.platform === 'darwin') return outputOf('sysctl', ['-n', 'kern.uuid']);
+  try {
+    return readFileSync('/etc/machine-id', 'latin1');
+  } catch (error) {
+    if (errnoCode(error) === undefined) throw error;
+    return ''; // many a container has none
+  }
 }
 
 /** What a program prints, trimmed; the same in every locale and time zone. */

@@ -1,20 +1,21 @@
-import { checkConfigKey } from '../../db/model/settings.js';
-import type { Command } from '../line/command.js';
+import { type ConfigKey, checkConfigKey, configWords } from '../../db/model/settings.js';
+import { QueuectlError } from '../../utils/errors.js';
+import { quote } from '../../utils/text.js';
+import type { Run } from '../line/command.js';
 import { printResult } from '../text/output.js';
 import { withCore } from '../withCore.js';
+import type { configSet } from './index.js';
 
-export const configSet: Command = {
-  name: 'config-set',
-  words: ['<key>', '<value>'],
-  summary: 'Change a setting',
-  flags: [],
-  examples: [
-    ['config-set max_retries 5', 'retries of jobs that do not say'],
-    ['config-set backoff_base 3', 'retry after 3, 9, 27 ... seconds'],
-  ],
-  async run({ dataDir, json }, name: string, text: string) {
-    const key = checkConfigKey(name);
-    const value = await withCore(dataDir, ({ queue }) => queue.setConfig(key, text));
-    printResult(json, `⚙️ Config updated: ${key} = ${value}`, { [key]: value });
-  },
+export const run: Run<typeof configSet> = async ({ place, json }, name, text) => {
+  const key = checkConfigKey(name);
+  const value = readNumber(key, text);
+  await withCore(place, ({ queue }) => queue.setConfig(key, value));
+  printResult(json, `⚙️ Config updated: ${key} = ${value}`, { [key]: value });
 };
+
+function readNumber(key: ConfigKey, text: string): number {
+  const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN;
+  if (Number.isFinite(value)) return value;
+  const fact = `${key} must be ${configWords(key)}, not ${quote(text)}`;
+  throw new QueuectlError('INVALID', fact, 'Nothing was changed.', { data: { field: key } });
+}

@@ -1,26 +1,17 @@
 import { examine, type Finding } from '../../core/doctor.js';
-import type { Command } from '../line/command.js';
+import type { Run } from '../line/command.js';
 import { print, toJson, visible } from '../text/output.js';
+import type { doctor } from './index.js';
 
-export const doctor: Command = {
-  name: 'doctor',
-  words: [],
-  summary: 'Check everything about the queue, a line each; repair it with --fix',
-  flags: ['fix'],
-  examples: [
-    ['doctor', 'what is wrong, if anything; exit code 1 if so'],
-    ['doctor --fix', 'repair it, and keep a copy of what is replaced'],
-  ],
-  async run({ dataDir, json, fix = false }) {
-    const checks: Finding[] = [];
-    for await (const finding of examine(dataDir, { fix })) {
-      checks.push(finding);
-      if (!json) print(describe(finding));
-    }
-    const ok = checks.every(({ state }) => state !== 'wrong');
-    if (json) print(toJson({ ok, checks }));
-    if (!ok) process.exitCode = 1;
-  },
+export const run: Run<typeof doctor> = async ({ place, json, fix = false }) => {
+  const checks: Finding[] = [];
+  for await (const finding of examine(place.address, { fix })) {
+    checks.push(finding);
+    if (!json) print(describe(finding));
+  }
+  const ok = checks.every(({ state }) => state !== 'wrong');
+  if (json) print(toJson({ ok, checks }));
+  if (!ok) process.exitCode = 1;
 };
 
 const SIGNS = { ok: '✔', wrong: '✖', fixed: '✔' };

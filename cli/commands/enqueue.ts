@@ -1,120 +1,153 @@
-import { readFileSync, readSync } from 'node:fs';
-import { checkJobInput, type JobInput } from '../../db/model/input.js';
-import { LATEST_TIME, MAX_RETRIES_LIMIT, PRIORITY_LIMIT, TIMEOUT_LIMIT } from '../../db/model/rules.js';
+import { existsSync, readFileSync, readSync } from 'node:fs';
+import type { Core } from '../../core/open.js';
+import { INPUT_FIELDS, type JobInput } from '../../db/model/input.js';
 import { pause } from '../../utils/delay.js';
 import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
+import { joinWords } from '../../utils/shell.js';
 import { quote } from '../../utils/text.js';
-import type { Command, Options } from '../line/command.js';
-import { readInteger, readSeconds } from '../line/numbers.js';
-import { duplicateId, type JobFlags, type JobLine, readJob, readJobLines } from '../text/jobText.js';
-import { printResult } from '../text/output.js';
+import { currentDirectory, type Place } from '../line/address.js';
+import { advise, adviseText, adviseWords } from '../line/advice.js';
+import type { Context, Run } from '../line/command.js';
+import { ALL_FLAGS } from '../line/flags.js';
+import { explain, type JobFlags, type JobLine, readJob, readJobLines } from '../text/jobText.js';
+import { printResult, say, talk, toJson } from '../text/output.js';
 import { withCore } from '../withCore.js';
+import type { enqueue } from './index.js';
 
-const DELAY_LIMIT_SECONDS = 1_000_000_000;
 const STDIN = '-';
 const READ_BYTES = 1 << 18;
 const EMPTY_PIPE_MS = 5;
 
-export const enqueue: Command = {
-  name: 'enqueue',
-  words: ['[job...]'],
-  summary: 'Add a job: a shell command, or a JSON object; - reads one job per line from stdin',
-  flags: ['id', 'max-retries', 'delay', 'run-at', 'priority', 'timeout', 'file'],
-  examples: [
-    [`enqueue 'tar czf /tmp/home.tgz ~'`, 'add a shell command'],
-    [`enqueue '{"id":"job1","command":"echo hi"}'`, 'add a job in JSON'],
-    [`enqueue 'sync.sh' --max-retries 5 --delay 60`, 'run it in a minute; retry it five times'],
-    ['enqueue --file jobs.ndjson', 'add one job per line, all or none'],
-  ],
-  async run(options, ...words) {
-    const source = findSource(options.file, words);
-    const flags = readJobFlags(options);
-    if (source.kind === 'text') return enqueueOne(options, readJob(source.text, flags, currentDirectory()));
-    if (flags.id !== undefined) {
-      throw usage('--id names one job, and there may be many lines', 'Put the ids in the lines.');
-    }
-    const content = readLines(source.path);
-    await enqueueLines(options, readJobLines(content, flags, currentDirectory()));
-  },
+export const run: Run<typeof enqueue> = async (options, ...words) => {
+  const source = findSource(options.file, words, options);
+  const flags = jobFlags(options);
+  const cwd = currentDirectory();
+  if (source.kind === 'text') return enqueueOne(options, readJob(source.text, flags, cwd));
+  if (source.kind === 'words') return enqueueOne(options, { cwd, ...flags, command: joinWords(words) });
+  if (flags.id !== undefined) {
+    throw usage('--id names one job, and there may be many lines', 'Put the ids in the lines.');
+  }
+  const content = await readLines(source.path);
+  await enqueueLines(options, readJobLines(content, flags, cwd));
 };
 
-async function enqueueOne({ dataDir, json }: Options, input: JobInput): Promise<void> {
-  const job = await withCore(dataDir, ({ queue }) => queue.enqueue(input));
-  printResult(json, `Job enqueued with ID: ${job.id}`, job);
+async function enqueueOne({ place, json }: Context, input: JobInput): Promise<void> {
+  await withCore(place, async ({ queue, workers }) => {
+    const job = await queue.enqueue(input);
+    printResult(json, `Job enqueued with ID: ${job.id}`, job);
+    if (!json) await sayIfNobodyWorks(workers, place);
+  });
 }
 
-async function enqueueLines({ dataDir, json }: Options, lines: readonly JobLine[]): Promise<void> {
-  await withCore(dataDir, async ({ queue }) => {
+async function enqueueLines({ place, json }: Context, lines: readonly JobLine[]): Promise<void> {
+  await withCore(place, async ({ queue, workers }) => {
     try {
       await queue.enqueueAll(lines.map(({ job }) => job));
     } catch (error) {
-      if (!(error instanceof QueuectlError && error.code === 'DUPLICATE_ID')) throw error;
-      const taken = new Set([...(await queue.list()), ...(await queue.listDLQ())].map(({ id }) => id));
-      const fault = lines.find(({ job }) => job.id !== undefined && taken.has(job.id));
-      throw fault === undefined ? error : duplicateId(fault.line, error.fact);
+      throw error instanceof QueuectlError ? explain(error, lines) : error;
     }
+    printResult(json, `Enqueued ${lines.length} ${lines.length === 1 ? 'job' : 'jobs'}`, { enqueued: lines.length });
+    if (!json && lines.length > 0) await sayIfNobodyWorks(workers, place);
   });
-  printResult(json, `Enqueued ${lines.length} ${lines.length === 1 ? 'job' : 'jobs'}`, { enqueued: lines.length });
 }
 
-type Source = { readonly kind: 'text'; readonly text: string } | { readonly kind: 'lines'; readonly path: string };
+async function sayIfNobodyWorks(workers: Core['workers'], place: Place): Promise<void> {
+  try {
+    const { workers: living, doubt } = await workers.listWorkers();
+    if (living.length > 0 || doubt !== undefined) return;
+  } catch (error) {
+    if (error instanceof QueuectlError) return; // it is not known, and the job is in: that is what was asked for
+    throw error;
+  }
+  say(`no worker is running. Start one: ${advise(place, 'worker-start')}`);
+}
 
-function findSource(file: string | undefined, words: readonly string[]): Source {
+type Source =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'words' }
+  | { readonly kind: 'lines'; readonly path: string };
+
+/** @throws QueuectlError USAGE: there is no job, or one in two places */
+function findSource(file: string | undefined, words: readonly string[], context: Context): Source {
   const [text] = words;
   if (file !== undefined) {
     if (text !== undefined) throw usage('a job and --file exclude each other', 'Give one of them.');
     return { kind: 'lines', path: file };
   }
-  if (text === undefined) throw usage('no job is given', `Example: queuectl enqueue 'echo hi'.`);
-  if (words.length > 1) throw severalWords(words);
+  if (text === undefined) throw usage('no job is given', `Example: ${advise(context.place, 'enqueue', 'echo hi')}`);
+  const isJson = text.trimStart().startsWith('{');
+  if (context.literal === words.length && !isJson) {
+    if (words.length === 1) checkProgram(text, context);
+    return { kind: 'words' };
+  }
+  if (words.length > 1) throw severalWords(words, context);
   return text === STDIN ? { kind: 'lines', path: STDIN } : { kind: 'text', text };
 }
 
-function severalWords(words: readonly string[]): QueuectlError {
-  const inQuotes = words[0]?.trimStart().startsWith('{')
-    ? `'{"command":"echo hi"}'`
-    : `'${words.join(' ').replaceAll("'", `'\\''`)}'`;
-  return usage(`the job is ${words.length} words`, `Put it in quotes: queuectl enqueue ${inQuotes}`);
+/** Who gives a whole command behind a -- means it, and not a program of that name. */
+function checkProgram(word: string, { args }: Context): void {
+  if (!/\s/.test(word) || existsSync(word)) return;
+  throw usage(
+    `behind a -- ${quote(word)} is the name of a program, and there is none`,
+    `Without the -- it is a command: ${adviseText(word, args, ALL_FLAGS)}`,
+  );
 }
 
-function readJobFlags(options: Options): JobFlags {
-  if (options.delay !== undefined && options['run-at'] !== undefined) {
+function severalWords(words: readonly string[], { args }: Context): QueuectlError {
+  const fact = `the job is ${words.length} words`;
+  const json = rebuildJson(words);
+  if (json !== undefined) return usage(fact, `Put the JSON in single quotes: ${adviseText(json, args, ALL_FLAGS)}`);
+  const asWords = adviseWords(args, ALL_FLAGS);
+  return usage(fact, asWords === undefined ? 'Put it in quotes.' : `Put a -- before them: ${asWords}`);
+}
+
+/** JSON that a shell has taken to pieces, for want of quotes: it drops the double ones, and may expand the braces. */
+function rebuildJson(words: readonly string[]): string | undefined {
+  const fields = new Map<string, string | number>();
+  for (const word of words) {
+    const [, field = '', value = ''] = /^(\w+):(.*)$/s.exec(word) ?? [];
+    if (Object.hasOwn(INPUT_FIELDS, field)) fields.set(field, TEXTS.has(field) ? value : Number(value));
+  }
+  if (fields.size === words.length && fields.has('command')) return toJson(Object.fromEntries(fields));
+  return words[0]?.trimStart().startsWith('{') ? '{"command":"echo hi"}' : undefined;
+}
+
+const TEXTS = new Set(['id', 'command', 'cwd']);
+
+function jobFlags(options: Parameters<Run<typeof enqueue>>[0]): JobFlags {
+  const { id, delay, priority, timeout } = options;
+  if (delay !== undefined && options['run-at'] !== undefined) {
     throw usage('--delay and --run-at exclude each other', 'Give one of them.');
   }
-  const delay = readSeconds('--delay', options.delay, DELAY_LIMIT_SECONDS);
   const given = {
-    id: options.id,
-    max_retries: readInteger('--max-retries', options['max-retries'], 0, MAX_RETRIES_LIMIT),
-    run_at:
-      delay === undefined
-        ? readInteger('--run-at', options['run-at'], 0, LATEST_TIME)
-        : Date.now() + Math.round(delay * 1000),
-    priority: readInteger('--priority', options.priority, -PRIORITY_LIMIT, PRIORITY_LIMIT),
-    timeout: readSeconds('--timeout', options.timeout, TIMEOUT_LIMIT),
+    id,
+    max_retries: options['max-retries'],
+    run_at: delay === undefined ? options['run-at'] : Date.now() + Math.round(delay * 1000),
+    priority,
+    timeout,
   };
-  const { command: _, ...flags } = checkJobInput({
-    command: ':',
-    ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
-  });
-  return flags;
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
-function readLines(path: string): Buffer {
+async function readLines(path: string): Promise<Buffer> {
   const name = path === STDIN ? 'stdin' : quote(path);
   try {
-    return path === STDIN ? readStdin() : readFileSync(path);
+    return path === STDIN ? await readStdin() : readFileSync(path);
   } catch (error) {
     const code = errnoCode(error);
-    if (code === 'ENOENT') throw new QueuectlError('NOT_FOUND', `no file ${name}`, 'Check its name.');
+    const data = path === STDIN ? {} : { path };
+    if (code === 'ENOENT') throw new QueuectlError('NOT_FOUND', `no file ${name}`, 'Check its name.', { data });
     if (code === 'EACCES')
-      throw new QueuectlError('STORAGE', `cannot read ${name}: permission denied`, 'Check its mode.');
+      throw new QueuectlError('STORAGE', `cannot read ${name}: permission denied`, 'Check its mode.', { data });
     if (code === 'EISDIR') throw usage(`${name} is a directory`, 'Name a file with one job per line.');
     throw storageError(error, `read ${name}`);
   }
 }
 
 /** All of stdin. (process.stdin would take its time to load.) */
-function readStdin(): Buffer {
+async function readStdin(): Promise<Buffer> {
+  const { isatty } = await import('node:tty');
+  if (isatty(0)) talk('Type one job a line: a shell command, or a JSON object. Ctrl-D ends.');
   const chunks: Buffer[] = [];
   for (;;) {
     try {
@@ -130,12 +163,3 @@ function readStdin(): Buffer {
 }
 
 const usage = (fact: string, remedy: string) => new QueuectlError('USAGE', fact, remedy);
-
-function currentDirectory(): string {
-  try {
-    return process.cwd();
-  } catch (error) {
-    if (errnoCode(error) !== 'ENOENT') throw error;
-    throw new QueuectlError('STORAGE', 'the current directory has been deleted', 'Go to another one.');
-  }
-}

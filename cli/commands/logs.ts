@@ -1,46 +1,45 @@
 import fs from 'node:fs';
 import type { Core } from '../../core/open.js';
-import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
+import { attemptNumber } from '../../db/model/job.js';
+import { QueuectlError, storageError } from '../../utils/errors.js';
 import { quote } from '../../utils/text.js';
-import type { Command } from '../line/command.js';
+import type { Run } from '../line/command.js';
 import { print, toJson, visible, write } from '../text/output.js';
 import { withCore } from '../withCore.js';
+import type { logs } from './index.js';
 
-export const logs: Command = {
-  name: 'logs',
-  words: ['<id>'],
-  summary: 'Print what a job has written to stdout and stderr',
-  flags: [],
-  examples: [
-    ['logs job1', 'the output of every attempt so far'],
-    ['logs job1 | tail -1', 'its last line'],
-  ],
-  async run({ dataDir, json }, id: string) {
-    const { file, hasRun } = await withCore(dataDir, (core) => findLogFile(core, id));
-    try {
-      if (json) print(toJson({ id, output: readText(file) }));
-      else copyToStdout(file);
-    } catch (error) {
-      if (errnoCode(error) === 'ENOENT') {
-        throw hasRun
-          ? new QueuectlError('NOT_FOUND', `the log of job ${quote(id)} is gone`, 'Somebody has deleted it.')
-          : new QueuectlError(
-              'NOT_FOUND',
-              `job ${quote(id)} has not been run yet`,
-              'Try later; `queuectl status` tells whether any worker is active.',
-            );
-      }
-      throw storageError(error, `read ${file}`);
-    }
-  },
+export const run: Run<typeof logs> = async ({ place, json }, id) => {
+  const { files, hasRun } = await withCore(place, (core) => findOutputs(core, id));
+  if (files.length === 0) {
+    throw hasRun
+      ? new QueuectlError('NOT_FOUND', `the log of job ${quote(id)} is gone`, 'Somebody has deleted it.', {
+          data: { id },
+        })
+      : new QueuectlError(
+          'NOT_FOUND',
+          `job ${quote(id)} has not been run yet`,
+          'Try later; `queuectl status` tells whether any worker is active.',
+          { data: { id } },
+        );
+  }
+  if (json) print(toJson({ id, output: files.map((file) => reading(file, readText)).join('') }));
+  else for (const file of files) if (!reading(file, copyToStdout)) return;
 };
 
 /** @throws QueuectlError NOT_FOUND: no such job */
-async function findLogFile(core: Core, id: string): Promise<{ file: string; hasRun: boolean }> {
+async function findOutputs(core: Core, id: string): Promise<{ files: string[]; hasRun: boolean }> {
   const job = await core.queue.get(id);
-  if (job !== undefined) return { file: await core.logFile(id), hasRun: job.attempts > 0 };
+  if (job !== undefined) return { files: core.outputsOf(job), hasRun: attemptNumber(job) > 0 };
   const remedy = 'List the jobs with `queuectl list` and `queuectl dlq-list`.';
-  throw new QueuectlError('NOT_FOUND', `no job ${quote(id)}`, remedy);
+  throw new QueuectlError('NOT_FOUND', `no job ${quote(id)}`, remedy, { data: { id } });
+}
+
+function reading<T>(file: string, read: (file: string) => T): T {
+  try {
+    return read(file);
+  } catch (error) {
+    throw storageError(error, `read ${file}`);
+  }
 }
 
 /** A link in the place of a log would lead out of the store. */
@@ -55,8 +54,8 @@ function readText(file: string): string {
   }
 }
 
-/** Prints a file as it is; on a terminal so that nothing in it can drive it. */
-function copyToStdout(file: string): void {
+/** Prints a file as it is; on a terminal so that nothing in it can drive it. @returns whether anybody reads on */
+function copyToStdout(file: string): boolean {
   const decoder = process.stdout.isTTY ? new TextDecoder() : undefined;
   const chunk = Buffer.allocUnsafe(1 << 16);
   const fd = fs.openSync(file, NO_LINK);
@@ -65,8 +64,9 @@ function copyToStdout(file: string): void {
       read = fs.readSync(fd, chunk);
       const bytes = chunk.subarray(0, read);
       const shown = decoder === undefined ? bytes : visible(decoder.decode(bytes, { stream: read > 0 }), '\n\t');
-      if (!write(shown)) return;
+      if (!write(shown)) return false;
     }
+    return true;
   } finally {
     fs.closeSync(fd);
   }

@@ -1,21 +1,45 @@
-import type { Command } from '../line/command.js';
-import { print, printResult } from '../text/output.js';
+import type { Core } from '../../core/open.js';
+import { delay } from '../../utils/delay.js';
+import { QueuectlError } from '../../utils/errors.js';
+import { advise } from '../line/advice.js';
+import type { Run } from '../line/command.js';
+import { print, printResult, talk, visible } from '../text/output.js';
 import { withCore } from '../withCore.js';
+import type { workerStop } from './index.js';
 
-export const workerStop: Command = {
-  name: 'worker-stop',
-  words: [],
-  summary: 'Stop all workers once their current jobs have finished',
-  flags: ['now'],
-  examples: [
-    ['worker-stop', 'wait for the current jobs'],
-    ['worker-stop --now', 'end the running commands and give their jobs back'],
-  ],
-  async run({ dataDir, json, now = false }) {
-    await withCore(dataDir, async ({ workers }) => {
-      if (!json) print('Stopping all workers...');
-      const stopped = await workers.stopWorkers({ now });
-      printResult(json, 'All workers stopped.', { stopped });
-    });
-  },
+/** So long nobody wonders what is going on. */
+const MOMENT_MS = 1000;
+const NAMED_JOBS = 5;
+
+export const run: Run<typeof workerStop> = async ({ place, json, now = false }) => {
+  await withCore(place, async ({ queue, workers }) => {
+    const { workers: living, doubt } = await workers.listWorkers();
+    const isNeeded = living.length > 0 || doubt !== undefined;
+    if (!json && isNeeded) print('Stopping all workers...');
+    const stopping = workers.stopWorkers({ now });
+    const isSlow = Promise.race([stopping.then(() => false), delay(MOMENT_MS).then(() => true)]);
+    if (!json && !now && (await isSlow)) {
+      const jobs = await runningJobs(queue);
+      if (jobs.length > 0) talk(`${describe(jobs)} \`${advise(place, 'worker-stop', '--now')}\` ends what runs.`);
+    }
+    const stopped = await stopping;
+    printResult(json, isNeeded || stopped > 0 ? 'All workers stopped.' : 'No workers are running.', { stopped });
+  });
 };
+
+/** @returns none when the queue cannot be read: the workers are stopped all the same, and the end tells why */
+async function runningJobs(queue: Core['queue']): Promise<string[]> {
+  try {
+    return (await queue.list('processing')).map(({ id }) => id);
+  } catch (error) {
+    if (error instanceof QueuectlError) return [];
+    throw error;
+  }
+}
+
+function describe(jobs: readonly string[]): string {
+  const named = jobs.slice(0, NAMED_JOBS).map((id) => visible(id));
+  const others = jobs.length - named.length;
+  const names = others === 0 ? named.join(', ') : `${named.join(', ')} and ${others} more`;
+  return `Waiting for ${jobs.length === 1 ? 'a job that runs' : `${jobs.length} jobs that run`}: ${names}.`;
+}

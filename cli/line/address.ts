@@ -1,29 +1,132 @@
 /** Where the store is. */
 import { existsSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { userInfo } from 'node:os';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
+import type { StoreAddress } from '../../db/index.js';
+import { errnoCode, QueuectlError } from '../../utils/errors.js';
+import { quote } from '../../utils/text.js';
+
+/** Where the store of a command line is, and how another one names it. */
+export interface Place {
+  readonly address: StoreAddress;
+  /** The words that a command line needs to mean the same store. */
+  readonly flags: readonly string[];
+  /** Whether somebody has said that it is to be there. */
+  readonly isNamed: boolean;
+}
+
+export interface Surroundings {
+  readonly env: NodeJS.ProcessEnv;
+  /** The file this program was started from. */
+  readonly programFile: string;
+  /** What the system has as the user's home. */
+  readonly userHome?: () => string;
+}
 
 /**
- * The data directory: the flag, else `$QUEUECTL_DATA_DIR`, else `db/data` in a clone, else `$XDG_STATE_HOME/queuectl`,
- * else `~/.local/state/queuectl`. An empty variable counts as unset.
+ * The store: `--store` or `--data-dir`, else `$QUEUECTL_STORE`, else `$QUEUECTL_DATA_DIR`, else `db/data` in a clone, else
+ * `$XDG_STATE_HOME/queuectl`, else `~/.local/state/queuectl`. An empty variable counts as unset.
  *
- * @param programFile the file this program was started from
- * @returns an absolute path
+ * @throws QueuectlError USAGE: no address, one of a store that this version does not have, or two of them
  */
-export function findDataDir(flag: string | undefined, env: NodeJS.ProcessEnv, programFile: string): string {
-  const named = flag ?? env.QUEUECTL_DATA_DIR;
-  if (named !== undefined && named !== '') return resolve(named);
+export function findPlace(
+  { store, dataDir }: { readonly store?: string | undefined; readonly dataDir?: string | undefined },
+  surroundings: Surroundings,
+): Place {
+  const { env } = surroundings;
+  if (store !== undefined && dataDir !== undefined) {
+    throw new QueuectlError('USAGE', '--store and --data-dir exclude each other', 'Give one of them.');
+  }
+  if (store !== undefined) {
+    const address = readAddress('--store', store, surroundings);
+    return { address, flags: ['--store', store], isNamed: true };
+  }
+  if (dataDir !== undefined) {
+    return { address: { kind: 'file', dir: absolute(dataDir) }, flags: ['--data-dir', dataDir], isNamed: true };
+  }
+  if (env.QUEUECTL_STORE) {
+    const address = readAddress('$QUEUECTL_STORE', env.QUEUECTL_STORE, surroundings);
+    return { address, flags: [], isNamed: true };
+  }
+  if (env.QUEUECTL_DATA_DIR) {
+    return { address: { kind: 'file', dir: absolute(env.QUEUECTL_DATA_DIR) }, flags: [], isNamed: true };
+  }
+  return { address: { kind: 'file', dir: defaultDirectory(surroundings) }, flags: [], isNamed: false };
+}
+
+/** The directory or the file that the store is. */
+export const pathOf = ({ address }: Place): string => (address.kind === 'file' ? address.dir : address.path);
+
+/** Stores that other versions may have. */
+const OTHER_STORES: Readonly<Record<string, string>> = {
+  postgres: 'PostgreSQL',
+  postgresql: 'PostgreSQL',
+  mongodb: 'MongoDB',
+  'mongodb+srv': 'MongoDB',
+};
+
+/** @param source where it stands; the address itself may hold a password, and is not repeated */
+function readAddress(source: string, text: string, surroundings: Surroundings): StoreAddress {
+  const unknown = (fact: string) =>
+    new QueuectlError('USAGE', `${source}: ${fact}`, 'Give file:/path, or sqlite:/path/queue.db.');
+  const [, scheme, rest = ''] = /^([a-z][a-z0-9+.-]*):(.*)$/is.exec(text) ?? [];
+  if (scheme === undefined) return { kind: 'file', dir: absolute(text) };
+  const kind = scheme.toLowerCase();
+  if (kind !== 'file' && kind !== 'sqlite') {
+    const other = OTHER_STORES[kind];
+    throw unknown(
+      other === undefined ? `unknown kind of store ${quote(scheme)}` : `this version has no ${other} store`,
+    );
+  }
+  const path = rest.replace(/^\/\/(?=\/)/, ''); // file:///path is a URL
+  if (path.startsWith('//')) throw unknown('a store in a file is on no other host');
+  if (kind === 'sqlite') {
+    return { kind, path: path === '' ? join(defaultDirectory(surroundings), 'queue.db') : absolute(path) };
+  }
+  if (path === '') throw unknown('it names no directory');
+  return { kind, dir: absolute(path) };
+}
+
+function defaultDirectory({ env, programFile, userHome = () => userInfo().homedir }: Surroundings): string {
   const clone = findClone(programFile);
   if (clone !== undefined) return join(clone, 'db', 'data');
   const xdg = env.XDG_STATE_HOME;
   // The XDG base directory specification: a relative path is invalid and to be ignored.
-  return join(xdg !== undefined && isAbsolute(xdg) ? xdg : join(homedir(), '.local', 'state'), 'queuectl');
+  if (xdg !== undefined && isAbsolute(xdg)) return join(xdg, 'queuectl');
+  return join(homeDirectory(env.HOME, userHome), '.local', 'state', 'queuectl');
+}
+
+function homeDirectory(home: string | undefined, userHome: () => string): string {
+  if (home !== undefined && isAbsolute(home)) return home;
+  try {
+    const known = userHome();
+    if (isAbsolute(known)) return known;
+  } catch (error) {
+    if (errnoCode(error) !== 'ERR_SYSTEM_ERROR') throw error; // else the user is not in the system's list
+  }
+  throw new QueuectlError(
+    'USAGE',
+    'the queue is kept in the home directory, and there is none: $HOME names no directory, nor does the system',
+    'Name a directory with --data-dir or $QUEUECTL_DATA_DIR.',
+  );
 }
 
 /** The clone that a program file lies in, or undefined: a published package has no tsconfig.json. */
-function findClone(programFile: string): string | undefined {
+export function findClone(programFile: string): string | undefined {
   const dir = dirname(programFile);
   const root = basename(dir) === 'dist' ? dirname(dir) : dirname(dirname(dir));
   const isProgram = [join(root, 'dist'), join(root, 'cli', 'bin')].includes(dir);
   return isProgram && existsSync(join(root, 'tsconfig.json')) ? root : undefined;
+}
+
+const absolute = (path: string) => (isAbsolute(path) ? resolve(path) : resolve(currentDirectory(), path));
+
+/** @throws QueuectlError STORAGE: it has been deleted */
+export function currentDirectory(): string {
+  try {
+    return process.cwd();
+  } catch (error) {
+    if (errnoCode(error) !== 'ENOENT') throw error;
+    throw new QueuectlError('STORAGE', 'the current directory has been deleted', 'Go to another one.');
+  }
 }

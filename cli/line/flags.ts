@@ -1,119 +1,137 @@
-/** Every flag there is, and what a command line says. */
-import type { Options } from 'yargs';
-import { Parser } from 'yargs/helpers';
-import { LISTED_STATES } from '../../db/model/job.js';
+/** Every flag there is: what it is called, what it takes, what it means, and how its text becomes a value. */
+import { JOB_STATES } from '../../db/model/job.js';
+import { MAX_RETRIES_LIMIT, PRIORITY_LIMIT, type Rule, runAtRule, TIMEOUT_LIMIT } from '../../db/model/rules.js';
 import { QueuectlError } from '../../utils/errors.js';
-import { nearest } from './nearest.js';
+import { quote } from '../../utils/text.js';
 
-/** A flag has one meaning wherever it is accepted; one with a value is a string until its command has checked it. */
-export const FLAGS = {
-  id: { type: 'string', describe: 'The id of the job (default: a generated one)' },
-  'max-retries': { type: 'string', describe: 'Retries after the first attempt (default: the setting max_retries)' },
-  delay: { type: 'string', describe: 'Not run before this many seconds from now' },
-  'run-at': { type: 'string', describe: 'Not run before this time, in milliseconds since the epoch' },
-  priority: { type: 'string', describe: 'An integer; higher runs first (default: 0)' },
-  timeout: { type: 'string', describe: 'Seconds that an attempt may last (default: the setting job_timeout)' },
-  file: { type: 'string', describe: 'Read the jobs from this file, one per line' },
-  state: { type: 'string', describe: `Only jobs in this state: ${LISTED_STATES.join(', ')}` },
-  count: { type: 'string', describe: 'How many worker processes, 1 to 256 (default: 1)' },
-  concurrency: { type: 'string', describe: 'How many jobs each worker runs at once, 1 to 1000 (default: 1)' },
-  foreground: { type: 'boolean', describe: 'Stay, and show each job start and end' },
-  now: { type: 'boolean', describe: 'End the running commands and give their jobs back' },
-  fix: { type: 'boolean', describe: 'Repair what can be repaired, and keep a copy of what is replaced' },
-  'data-dir': { type: 'string', describe: 'The directory the queue is in (default: $QUEUECTL_DATA_DIR, or see below)' },
-  json: { type: 'boolean', describe: 'Print one JSON value and nothing else' },
-  help: { type: 'boolean', alias: 'h', describe: 'Show help' },
-  version: { type: 'boolean', describe: 'Show the version' },
-} as const satisfies Record<string, Options>;
+/** A flag has one meaning wherever it is accepted. */
+export interface Flag<N extends string = string, T = unknown> {
+  readonly name: N;
+  /** One letter. */
+  readonly alias?: string;
+  /** What its value is; absent for a switch. */
+  readonly takes?: string;
+  readonly describe: string;
+  /**
+   * @param text what was typed; of a switch nothing
+   * @throws QueuectlError USAGE
+   */
+  readonly read: (text: string) => T;
+}
 
-export type FlagName = keyof typeof FLAGS;
-export type Flags = {
-  readonly [F in FlagName]?: ((typeof FLAGS)[F]['type'] extends 'boolean' ? boolean : string) | undefined;
+/** What flags say, by their names. */
+export type OptionsOf<F extends readonly Flag[]> = {
+  readonly [X in F[number] as X['name']]?: ReturnType<X['read']> | undefined;
 };
 
-export const GLOBAL_FLAGS: readonly FlagName[] = ['data-dir', 'json', 'help', 'version'];
+const toggle = <N extends string>(name: N, describe: string, alias?: string): Flag<N, true> => ({
+  name,
+  describe,
+  read: () => true,
+  ...(alias === undefined ? {} : { alias }),
+});
 
-const namesOfType = (wanted: 'string' | 'boolean') =>
-  Object.entries(FLAGS).flatMap(([name, { type }]) => (type === wanted ? [name] : []));
+const text = <N extends string>(name: N, takes: string, describe: string): Flag<N, string> => ({
+  name,
+  takes,
+  describe,
+  read: (value) => value,
+});
 
-/** Words stay as typed, and a flag has one name. */
-const PARSER_OPTIONS = {
-  string: namesOfType('string'),
-  boolean: namesOfType('boolean'),
-  alias: { help: [FLAGS.help.alias] },
-  configuration: {
-    'boolean-negation': false,
-    'camel-case-expansion': false,
-    'dot-notation': false,
-    'parse-numbers': false,
-    'parse-positional-numbers': false,
+const oneOf = <N extends string, V extends string>(name: N, values: readonly V[], describe: string): Flag<N, V> => ({
+  name,
+  takes: name,
+  describe: `${describe}: ${values.join(', ')}`,
+  read: (value) => {
+    const known = values.find((each) => each === value);
+    if (known !== undefined) return known;
+    throw usage(`unknown ${name} ${quote(value)}`, `Known ${name}s: ${values.join(', ')}.`);
   },
-};
+});
 
-export interface CommandLine {
-  /** The command and its arguments, in order; all that follows a `--` too. */
-  readonly words: readonly string[];
-  readonly flags: Flags;
-  /** The flags that were given, known or not, without their dashes. */
-  readonly given: readonly string[];
-}
+const integer = <N extends string>(
+  name: N,
+  [from, to]: readonly [from: number, to: number],
+  describe: string,
+): Flag<N, number> => ({
+  name,
+  takes: 'integer',
+  describe,
+  read: (value) => {
+    const found = toInteger(value);
+    if (found >= from && found <= to) return found;
+    throw usage(`--${name} must be an integer from ${from} to ${to}, not ${quote(value)}`);
+  },
+});
 
-/**
- * Reads a command line. Whether its flags may be given is left to `checkFlags`.
- *
- * Only yargs' parser is used here. With its commands it would take `-` and a word `help` among the arguments for its
- * own, and lay out the help text at every call (10 ms).
- */
-export function readCommandLine(args: readonly string[]): CommandLine {
-  const { _: words, h: _help, ...rest } = Parser(closeSwitches(args), PARSER_OPTIONS);
-  const flags = rest as Flags; // of the types the parser was told; `checkFlags` sees to names and values
-  const given = Object.entries(flags).flatMap(([flag, value]) => (value === undefined ? [] : [flag]));
-  return { words: words.map(String), flags, given };
-}
+const seconds = <N extends string>(name: N, to: number, describe: string): Flag<N, number> => ({
+  name,
+  takes: 'seconds',
+  describe,
+  read: (value) => {
+    const found = /^\+?(\d+\.?\d*|\.\d+)$/.test(value) ? Number(value) : Number.NaN;
+    if (found <= to) return found;
+    throw usage(`--${name} must be a number of seconds from 0 to ${to}, not ${quote(value)}`);
+  },
+});
 
-/** The parser takes a word `true` or `false` behind a switch for its value, but it may well be the job. */
-function closeSwitches(args: readonly string[]): string[] {
-  const end = args.includes('--') ? args.indexOf('--') : args.length;
-  const isSwitch = (arg: string) => PARSER_OPTIONS.boolean.some((name) => arg === `--${name}`);
-  return args.map((arg, at) => (at < end && isSwitch(arg) ? `${arg}=true` : arg));
-}
-
-/**
- * Refuses what yargs would let pass: a flag that is unknown, given twice, or without its value.
- *
- * @param accepted the flags of the command
- * @param help what to type for help
- * @throws QueuectlError USAGE
- */
-export function checkFlags(
-  args: readonly string[],
-  { words, flags, given }: CommandLine,
-  accepted: readonly FlagName[],
-  help: string,
-): void {
-  const usage = (fact: string, remedy = `See \`${help}\`.`) => new QueuectlError('USAGE', fact, remedy);
-  const beforeDashes = args.slice(0, args.includes('--') ? args.indexOf('--') : args.length);
-  for (const flag of given) {
-    const known = accepted.find((name) => name === flag);
-    if (known === undefined) {
-      const meant = nearest(flag, accepted);
-      throw usage(
-        `unknown flag ${dashed(flag)}`,
-        meant === undefined ? remedyForFlag(words, help) : `Did you mean ${dashed(meant)}? See \`${help}\`.`,
-      );
+/** A time in milliseconds, as a rule has it. */
+const time = <N extends string>(name: N, rule: Rule, describe: string): Flag<N, number> => ({
+  name,
+  takes: 'time',
+  describe,
+  read: (value) => {
+    const found = toInteger(value);
+    if (rule.holds(found)) return found;
+    if (Number.isNaN(found)) {
+      throw usage(`--${name} must be an integer, in milliseconds since the epoch, not ${quote(value)}`);
     }
-    const value: unknown = flags[known];
-    if (Array.isArray(value)) throw usage(`${dashed(flag)} is given more than once`, 'Give it once.');
-    if (value === '') throw usage(`${dashed(flag)} needs a value`);
-    if (typeof value === 'boolean' && beforeDashes.some((arg) => arg.startsWith(`${dashed(flag)}=`))) {
-      throw usage(`${dashed(flag)} takes no value`);
-    }
-  }
-}
+    throw usage(`--${name} must be ${rule.words}, not ${value}`, rule.remedy?.(found));
+  },
+});
 
-const remedyForFlag = (words: readonly string[], help: string) =>
-  words[0] === 'enqueue' && words.length > 1
-    ? `Put the whole command in quotes, or see \`${help}\`.`
-    : `See \`${help}\`; what begins with - but is no flag goes after a --.`;
+const toInteger = (value: string) => (/^[+-]?\d+$/.test(value) ? Number(value) : Number.NaN);
 
-const dashed = (flag: string) => (flag.length === 1 ? `-${flag}` : `--${flag}`);
+const usage = (fact: string, remedy = 'Correct the number.') => new QueuectlError('USAGE', fact, remedy);
+
+const DELAY_LIMIT_SECONDS = 1_000_000_000;
+const [COUNT_LIMIT, CONCURRENCY_LIMIT] = [256, 1000];
+
+export const FLAGS = {
+  id: text('id', 'text', 'The id of the job (default: a generated one)'),
+  maxRetries: integer(
+    'max-retries',
+    [0, MAX_RETRIES_LIMIT],
+    `Retries after the first attempt, 0 to ${MAX_RETRIES_LIMIT} (default: the setting max_retries)`,
+  ),
+  delay: seconds('delay', DELAY_LIMIT_SECONDS, 'Not run before so long from now'),
+  runAt: time('run-at', runAtRule, 'Not run before this time, in milliseconds since the epoch'),
+  priority: integer('priority', [-PRIORITY_LIMIT, PRIORITY_LIMIT], 'Higher runs first (default: 0)'),
+  timeout: seconds(
+    'timeout',
+    TIMEOUT_LIMIT,
+    'How long an attempt may last; 0 is no limit (default: the setting job_timeout)',
+  ),
+  file: text('file', 'path', 'Read the jobs from this file, one a line; - is stdin'),
+  state: oneOf('state', JOB_STATES, 'Only jobs in this state'),
+  count: integer('count', [1, COUNT_LIMIT], `How many worker processes, 1 to ${COUNT_LIMIT} (default: 1)`),
+  concurrency: integer(
+    'concurrency',
+    [1, CONCURRENCY_LIMIT],
+    `How many jobs each worker runs at once, 1 to ${CONCURRENCY_LIMIT} (default: 1)`,
+  ),
+  foreground: toggle('foreground', 'Stay, and show each job start and end'),
+  now: toggle('now', 'End the running commands and give their jobs back'),
+  fix: toggle('fix', 'Repair what can be repaired, and keep a copy of what is replaced'),
+  dataDir: text('data-dir', 'path', 'The directory the queue is in (default: $QUEUECTL_DATA_DIR, or see below)'),
+  store: text('store', 'address', 'Where the queue is: file:/path or sqlite:/path/queue.db (default: $QUEUECTL_STORE)'),
+  envFile: text('env-file', 'path', 'Read environment variables from this file; those that are set already win'),
+  json: toggle('json', 'Print one JSON value and nothing else; errors are a JSON line on stderr'),
+  help: toggle('help', 'Show help', 'h'),
+  version: toggle('version', 'Show the version', 'v'),
+} as const;
+
+export const ALL_FLAGS: readonly Flag[] = Object.values(FLAGS);
+
+export const GLOBAL_FLAGS = [FLAGS.dataDir, FLAGS.store, FLAGS.envFile, FLAGS.json, FLAGS.help, FLAGS.version] as const;
+export type GlobalOptions = OptionsOf<typeof GLOBAL_FLAGS>;

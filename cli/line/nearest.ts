@@ -4,7 +4,8 @@
  * @returns undefined when none is near
  */
 export function nearest<T extends string>(word: string, candidates: readonly T[]): T | undefined {
-  const whole = word.length < 3 ? undefined : candidates.find((candidate) => candidate.includes(word));
+  const begun = (candidate: string) => candidate.split('-').some((part) => part.startsWith(word));
+  const whole = word.length < 3 ? undefined : candidates.find(begun);
   if (whole !== undefined) return whole;
   const [best] = candidates
     .map((candidate) => ({ candidate, distance: editDistance(word, candidate) }))

@@ -1,6 +1,6 @@
 /** Jobs as they are typed: JSON when the text begins with `{`, else a shell command. */
 import { isUtf8 } from 'node:buffer';
-import { checkJobInput, type JobInput } from '../../db/model/input.js';
+import type { JobInput } from '../../db/model/input.js';
 import { QueuectlError } from '../../utils/errors.js';
 import { describeJsonFault } from '../../utils/jsonFault.js';
 import { quote } from '../../utils/text.js';
@@ -9,7 +9,7 @@ type Fields = { readonly [field: string]: unknown };
 /** What the flags say of a job. */
 export type JobFlags = Omit<Partial<JobInput>, 'command' | 'cwd'>;
 
-/** A job, and the line of the input it stands on. */
+/** A job as it was typed, and the line of the input it stands on. Core checks it. */
 export interface JobLine {
   readonly line: number;
   readonly job: JobInput;
@@ -19,7 +19,7 @@ export interface JobLine {
  * Reads one job.
  *
  * @param cwd the directory it runs in unless it says otherwise
- * @throws QueuectlError USAGE: a flag contradicts the JSON; INVALID: malformed JSON, or not a job
+ * @throws QueuectlError USAGE: a flag contradicts the JSON; INVALID: malformed JSON
  */
 export function readJob(text: string, flags: JobFlags, cwd: string): JobInput {
   const fields = readFields(text);
@@ -30,16 +30,17 @@ export function readJob(text: string, flags: JobFlags, cwd: string): JobInput {
       'USAGE',
       `the job says "${field}" is ${quote(found)}, but a flag says ${quote(value)}`,
       'Give it once.',
+      { data: { field } },
     );
   }
-  return checkJobInput({ cwd, ...flags, ...fields });
+  return toInput({ cwd, ...flags, ...fields });
 }
 
 /**
  * Reads a job from each line that is not blank.
  *
  * @param flags used where a line does not say
- * @throws QueuectlError naming the line: as `readJob` does, or DUPLICATE_ID when two lines give the same id
+ * @throws QueuectlError INVALID, with the line: malformed JSON, or not UTF-8
  */
 export function readJobLines(content: Buffer, flags: JobFlags, cwd: string): JobLine[] {
   const jobs: JobLine[] = [];
@@ -50,25 +51,37 @@ export function readJobLines(content: Buffer, flags: JobFlags, cwd: string): Job
       line++;
       if (text.trim() === '') continue;
       const fields = readFields(text.endsWith('\r') ? text.slice(0, -1) : text);
-      jobs.push({ line, job: checkJobInput({ cwd, ...flags, ...fields }) });
+      jobs.push({ line, job: toInput({ cwd, ...flags, ...fields }) });
     }
   } catch (error) {
-    if (!(error instanceof QueuectlError)) throw error;
-    throw new QueuectlError(error.code, `line ${line}: ${error.fact}`, `Nothing was enqueued. ${error.remedy}`.trim());
-  }
-  const lineOfId = new Map<string, number>();
-  for (const { line, job } of jobs) {
-    if (job.id === undefined) continue;
-    const earlier = lineOfId.get(job.id);
-    if (earlier !== undefined) throw duplicateId(line, `the id ${quote(job.id)} is already on line ${earlier}`);
-    lineOfId.set(job.id, line);
+    throw error instanceof QueuectlError ? atLine(line, error) : error;
   }
   return jobs;
 }
 
-/** The error for a line whose id is taken. */
-export const duplicateId = (line: number, fact: string): QueuectlError =>
-  new QueuectlError('DUPLICATE_ID', `line ${line}: ${fact}`, 'Nothing was enqueued; choose another id.');
+/** An error of core, as whoever wrote the lines understands it. */
+export function explain(error: QueuectlError, lines: readonly JobLine[]): QueuectlError {
+  const { index, id } = error.data;
+  const at = index === undefined ? undefined : lines[index];
+  if (at !== undefined) return atLine(at.line, error);
+  if (error.code !== 'DUPLICATE_ID') return error;
+  const [first, second] = lines.filter(({ job }) => job.id === id);
+  if (first === undefined) return error;
+  const remedy = 'Nothing was enqueued; choose another id.';
+  const { line } = second ?? first;
+  const fact = second === undefined ? error.fact : `the id ${quote(id)} is already on line ${first.line}`;
+  return error.with({ fact: `line ${line}: ${fact}`, remedy, data: { line } });
+}
+
+const atLine = (line: number, error: QueuectlError) =>
+  error.with({
+    fact: `line ${line}: ${error.fact}`,
+    remedy: `Nothing was enqueued. ${error.remedy}`.trim(),
+    data: { line },
+  });
+
+/** Core sees to it that it is one. */
+const toInput = (fields: Fields) => fields as unknown as JobInput;
 
 function readFields(text: string): Fields {
   if (text.startsWith('{')) return parseFields(text); // most lines do
@@ -99,5 +112,7 @@ function decode(content: Buffer): string {
     if (end === -1 || !isUtf8(content.subarray(start, end))) break;
     start = end + 1;
   }
-  throw new QueuectlError('INVALID', `line ${line}: not UTF-8`, 'Nothing was enqueued. Convert the input to UTF-8.');
+  throw new QueuectlError('INVALID', `line ${line}: not UTF-8`, 'Nothing was enqueued. Convert the input to UTF-8.', {
+    data: { line },
+  });
 }

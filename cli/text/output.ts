@@ -48,13 +48,12 @@ export function print(text: string): void {
   write(`${text}\n`);
 }
 
-/** Says something that is not the command's result. */
+/** Says something that is not the command's result, if stderr can be written: an error is in the exit code, too. */
 export function talk(text: string): void {
   try {
     writeAll(STDERR, `${text}\n`);
   } catch (error) {
     if (errnoCode(error) === undefined) throw error;
-    process.exitCode ||= 1; // there is nowhere left to say why
   }
 }
 
@@ -93,24 +92,45 @@ export function visible(text: string, kept = ''): string {
   });
 }
 
+let speaksJson = false;
+
+/** From now on errors and warnings are JSON, a line each. */
+export function speakJson(): void {
+  speaksJson = true;
+}
+
 /**
  * Reports an error: one line on stderr, without a stack trace unless `$QUEUECTL_DEBUG` is 1.
  *
  * @returns what to exit with
  */
 export function reportError(error: unknown): 1 | 2 {
-  const expected = error instanceof QueuectlError;
-  const message = error instanceof Error ? error.message : String(error);
-  printError(expected ? message : `unexpected error: ${message}`);
+  const expected = error instanceof QueuectlError ? error : unexpected(error);
+  const { code, fact, remedy, data } = expected;
+  if (speaksJson) talk(toJson({ error: { code, fact, remedy, ...data } }));
+  else say(expected.message);
   if (process.env.QUEUECTL_DEBUG === '1' && error instanceof Error) talk(`${error.stack}`);
-  return expected ? error.exitCode : 1;
+  return expected.exitCode;
 }
+
+const unexpected = (error: unknown) => ({
+  code: 'UNEXPECTED',
+  fact: `unexpected error: ${error instanceof Error ? error.message : String(error)}`,
+  remedy: '',
+  data: {},
+  get message() {
+    return this.fact;
+  },
+  exitCode: 1 as const,
+});
 
 /** Says what the user should know though the command does what it was told. */
-export function warn(text: string): void {
-  printError(`warning: ${text}`);
+export function warn(fact: string): void {
+  if (speaksJson) talk(toJson({ warning: { fact } }));
+  else say(`warning: ${fact}`);
 }
 
-function printError(message: string): void {
-  talk(`queuectl: ${visible(message)}`);
+/** Says something on stderr, in the program's name. */
+export function say(text: string): void {
+  talk(`queuectl: ${visible(text)}`);
 }

@@ -4,9 +4,9 @@
 # stdin   requests: the length as 32 bits, big-endian, then that many bytes, which are fields with NUL between them:
 #         id, directory, log file, group note, guard, number of variables, NAME=value ..., arguments of sh ...
 # stdout  "ready" once; then for each request
-#         "started ID PID SIZE"       the command runs; SIZE: the log file's length before. Told only of a command that
-#                                     does not end at once: telling of each would cost as much as running it
-#         "ended ID PID SIZE STATUS"  STATUS as wait(2) gives it
+#         "started ID PID"            the command runs. Told only of a command that does not end at once: telling of
+#                                     each would cost as much as running it
+#         "ended ID PID STATUS"       STATUS as wait(2) gives it
 #         "failed ID STEP ERRNO"      the command did not run, even if it was said to have started
 #
 # The end of stdin means that the worker is gone: every command's group is killed. Nothing else ends the server, so that
@@ -18,12 +18,13 @@
 # What a job costs here is page faults after the fork, above all in the new process: so nearly all is done before it.
 use strict;
 use warnings;
-use Fcntl qw(O_APPEND O_CREAT O_NOFOLLOW O_RDONLY O_WRONLY);
+use Fcntl qw(O_APPEND O_CREAT O_EXCL O_NOFOLLOW O_RDONLY O_WRONLY);
 
 # Since Linux 5.3 and 5.9; the numbers are the same on all architectures but alpha.
 my $PIDFD_OPEN  = 434;
 my $CLOSE_RANGE = 436;
 my $WNOHANG     = 1;
+my $EEXIST      = 17;
 my $ENOSPC      = 28;
 
 my $TICKS_A_SECOND = 100;     # USER_HZ, in which /proc tells start times
@@ -51,7 +52,7 @@ my $before  = uptime();
 close_fd(open_pidfd($$)) == 0 or exit 1;
 reply('ready');
 
-my %running;             # pid => [id, pidfd, size of the log file before]
+my %running;             # pid => [id, pidfd]
 my @untold;              # pids of %running that no "started" has told of
 my $patience = $AT_ONCE; # seconds until they are told of
 my %notes;               # path => its file
@@ -67,14 +68,14 @@ while (1) {
     next if $count < 0;
     $patience = $left if @untold;
     while ((my $pid = waitpid -1, $WNOHANG) > 0) {
-        my ($id, $pidfd, $size) = @{ delete $running{$pid} };
+        my ($id, $pidfd) = @{ delete $running{$pid} };
         vec($watched, $pidfd, 1) = 0;
         close_fd($pidfd);
         @untold = grep { $_ != $pid } @untold;
-        reply("ended $id $pid $size $?");
+        reply("ended $id $pid $?");
     }
     if (@untold && ($count == 0 || $patience <= 0)) {
-        reply("started $running{$_}[0] $_ $running{$_}[2]") for @untold;
+        reply("started $running{$_}[0] $_") for @untold;
         @untold = ();
     }
     next unless $count > 0 && vec($ready, fileno $requests, 1);
@@ -91,9 +92,8 @@ kill KILL => map { ($_, -$_) } keys %running;    # the pid too: it may not lead 
 sub start {
     my ($id, $directory, $log_file, $note_file, $guard, $variables, @args) = @_;
     close STDOUT;    # so that the next file opened becomes number 1
-    sysopen STDOUT, $log_file, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0600 or return fail($id, 'log');
+    make_log($log_file) or return fail($id, 'log');
     open STDERR, '>&', \*STDOUT or return fail($id, 'log');
-    my $size = -s STDOUT || 0;
     chdir($directory eq '' ? $home : $directory) or return fail($id, 'directory');
     unless ($notes{$note_file}) {
         sysopen my $file, $note_file, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600 or return fail($id, 'note');
@@ -113,9 +113,17 @@ sub start {
         return reply("failed $id fork $errno");
     }
     vec($watched, $pidfd, 1) = 1;
-    $running{$pid} = [$id, $pidfd, $size];
+    $running{$pid} = [$id, $pidfd];
     $patience = $AT_ONCE unless @untold;
     push @untold, $pid;
+}
+
+# A log that is there loses its name; who has it open keeps it.
+sub make_log {
+    my ($file) = @_;
+    my $flags = O_WRONLY | O_APPEND | O_CREAT | O_EXCL;
+    return 1 if sysopen STDOUT, $file, $flags, 0600;
+    return $! == $EEXIST && unlink($file) && sysopen STDOUT, $file, $flags, 0600;
 }
 
 # Becomes the command, or ends.

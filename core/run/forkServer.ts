@@ -102,8 +102,8 @@ export class ForkServer implements Launcher {
       progress.ended(notStarted(run, step, errno));
       return;
     }
-    const [pid, logSize, status] = values.map(Number) as [number, number, number?]; // as forkServer.pl says
-    if (request.pid === undefined) progress.started(pid, logSize);
+    const [pid, status] = values.map(Number) as [number, number?]; // as forkServer.pl says
+    if (request.pid === undefined) progress.started(pid);
     request.pid = pid;
     if (status === undefined) return;
     this.requests.delete(id);
@@ -125,7 +125,7 @@ export class ForkServer implements Launcher {
         this.fallback.launch(run, progress);
         continue;
       }
-      if (pid === undefined) progress.started(pgid, 0);
+      if (pid === undefined) progress.started(pgid);
       void endGroup(pgid, 0).then(() => progress.ended({ kind: 'signaled', signal: 'SIGKILL' }));
     }
   }

@@ -2,7 +2,8 @@
  * The note that tells which process group runs a command, for the case that who runs it dies.
  *
  * A note is a file that is written again and again, always over the same bytes: that needs no space once it is there, no
- * crash leaves half of it, and a file system has no file to make. forkServer.pl writes them too.
+ * crash leaves half of it, and a file system has no file to make. The process that leads the group writes it, as forkServer.pl
+ * and spawnLauncher.ts say.
  */
 import fs from 'node:fs';
 import { errnoCode } from '../../utils/errors.js';
@@ -20,9 +21,20 @@ const NOTE_BYTES = 48;
 const LATER_TICKS = 500;
 const NO_GROUP = Buffer.from(`${' '.repeat(NOTE_BYTES - 1)}\n`);
 
-/** @throws the system's error: nothing is noted */
-export function writeGroupNote(path: string, { pgid, startTime }: ProcessGroup): void {
-  overwrite(path, fs.constants.O_CREAT, Buffer.from(`${`${pgid} ${startTime}`.padEnd(NOTE_BYTES - 1)}\n`));
+/**
+ * Opens a note for the process that will write it, over what is blank then.
+ *
+ * @throws the system's error
+ */
+export function openGroupNote(path: string): number {
+  const fd = openToOverwrite(path, fs.constants.O_CREAT);
+  try {
+    overwrite(fd, path);
+    return fd;
+  } catch (error) {
+    fs.closeSync(fd);
+    throw error;
+  }
 }
 
 /**
@@ -31,7 +43,12 @@ export function writeGroupNote(path: string, { pgid, startTime }: ProcessGroup):
  */
 export function clearGroupNote(path: string): void {
   try {
-    overwrite(path, 0, NO_GROUP);
+    const fd = openToOverwrite(path, 0);
+    try {
+      overwrite(fd, path);
+    } finally {
+      fs.closeSync(fd);
+    }
   } catch (error) {
     if (errnoCode(error) === undefined) throw error;
   }
@@ -50,13 +67,12 @@ export function isLeader(group: ProcessGroup, startTime: string): boolean {
   return group.startTime === '' || group.startTime === startTime || (laterBy >= 0 && laterBy <= LATER_TICKS);
 }
 
-function overwrite(path: string, flags: number, note: Buffer): void {
-  const fd = fs.openSync(path, fs.constants.O_WRONLY | fs.constants.O_NOFOLLOW | flags, 0o600);
-  try {
-    const written = fs.writeSync(fd, note, 0, note.length, 0);
-    if (written < note.length)
-      throw Object.assign(new Error(`a short write to ${path}`), { code: 'ENOSPC', errno: -28 });
-  } finally {
-    fs.closeSync(fd);
-  }
+const openToOverwrite = (path: string, flags: number) =>
+  fs.openSync(path, fs.constants.O_WRONLY | fs.constants.O_NOFOLLOW | flags, 0o600);
+
+/** At its beginning, and leaves the place where a program would write next. */
+function overwrite(fd: number, path: string): void {
+  const written = fs.writeSync(fd, NO_GROUP, 0, NO_GROUP.length, 0);
+  if (written < NO_GROUP.length)
+    throw Object.assign(new Error(`a short write to ${path}`), { code: 'ENOSPC', errno: -28 });
 }

@@ -8,17 +8,13 @@ import fs from 'node:fs';
 import { errnoCode } from '../../utils/errors.js';
 
 export class OutputLimit {
-  private readonly limit: number;
   private readonly mark: Buffer;
   private isCut = false;
 
-  /** @param from the length of the log before the command began */
   constructor(
     private readonly logFile: string,
-    from: number,
-    maxBytes: number,
+    private readonly maxBytes: number,
   ) {
-    this.limit = from + maxBytes;
     this.mark = Buffer.from(`\n[queuectl: the output is cut here, after ${maxBytes} bytes]\n`);
   }
 
@@ -26,7 +22,7 @@ export class OutputLimit {
   enforce(): void {
     try {
       const size = fs.statSync(this.logFile, { throwIfNoEntry: false })?.size ?? 0;
-      const kept = this.isCut ? this.limit + this.mark.length : this.limit;
+      const kept = this.isCut ? this.maxBytes + this.mark.length : this.maxBytes;
       if (size > kept) this.cut(kept);
     } catch (error) {
       if (errnoCode(error) === undefined) throw error;
@@ -38,7 +34,7 @@ export class OutputLimit {
     try {
       fs.ftruncateSync(fd, kept);
       // Over whatever the command has appended meanwhile.
-      if (!this.isCut) fs.writeSync(fd, this.mark, 0, this.mark.length, this.limit);
+      if (!this.isCut) fs.writeSync(fd, this.mark, 0, this.mark.length, this.maxBytes);
       this.isCut = true;
     } finally {
       fs.closeSync(fd);

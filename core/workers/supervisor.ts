@@ -4,51 +4,29 @@
  * Promise: `run` returns once no worker of its own is left. Workers stop by themselves when their supervisor dies: the
  * channel to it closes.
  */
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import type { StoreAddress } from '../../db/index.js';
 import type { WorkerRecord } from '../../db/model/worker.js';
 import type { Store } from '../../db/store.js';
-import { type Clock, monotonicMs, systemClock } from '../../utils/clock.js';
+import { type Clock, monotonicMs } from '../../utils/clock.js';
 import { complain } from '../../utils/complain.js';
 import { QueuectlError, storageError } from '../../utils/errors.js';
-import { currentIdentity } from '../../utils/processIdentity.js';
-import { randomHex } from '../../utils/random.js';
 import { QueueManager } from '../queueManager.js';
+import type { RunDirectory } from '../run/runDirectory.js';
+import { forkProgram } from './forkProgram.js';
+import { newRecord } from './liveness.js';
+import type { Failure, WorkerEvent, WorkerMessage, WorkerTask } from './messages.js';
 import { recoverLost } from './recovery.js';
-import type { JobEvent } from './worker.js';
 
 /** A worker that died is started again after this pause; it doubles up to the second figure while they keep dying. */
 const RESTART_MS = [100, 30_000] as const;
 /** A worker that lived this long did not die of its start. */
 const SETTLED_MS = 60_000;
 
-/** What a worker process tells its supervisor. */
-export type WorkerMessage = { readonly kind: 'ready' } | Failure | JobEvent;
-
-/** Why a forked process could not start, as a QueuectlError has it. */
-export interface Failure {
-  readonly kind: 'failed';
-  readonly fact: string;
-  readonly remedy: string;
-}
-
-/** What a forked worker process is told on its command line, as JSON. */
-export interface WorkerTask {
-  readonly dataDir: string;
-  readonly supervisorId: string;
-  readonly concurrency: number;
-  /** Whether it reports the start and end of each job. */
-  readonly reports: boolean;
-}
-
-export type WorkerEvent =
-  | { readonly kind: 'worker started'; readonly index: number; readonly pid: number }
-  | { readonly kind: 'worker ended'; readonly pid: number; readonly how: string }
-  | { readonly kind: 'stopping'; readonly again: boolean }
-  | JobEvent;
-
 export interface SupervisorOptions {
   readonly store: Store;
-  readonly dataDir: string;
+  readonly run: RunDirectory;
+  readonly address: StoreAddress;
   readonly count: number;
   readonly concurrency: number;
   readonly onEvent: (event: WorkerEvent) => void;
@@ -57,27 +35,9 @@ export interface SupervisorOptions {
   readonly clock?: Clock;
 }
 
-/** The program of the processes forked here; in the source it is TypeScript, in the package a bundle beside this one. */
-const WORKER_MAIN = new URL(import.meta.url.endsWith('.ts') ? './workerMain.ts' : './workerMain.cjs', import.meta.url);
-
-export function newProcessId(): string {
-  return `${process.pid}-${randomHex(8)}`;
-}
-
-/** V8 collects its youngest objects after every MB and not after 16: a process that mostly waits is smaller by 5 MB. */
-const LITTLE_MEMORY = '--max-semi-space-size=1';
-
-/** Forks the program that `workerMain.ts` is, out of reach of the terminal's signals. */
-export function forkProgram(role: 'supervisor' | 'worker', task: object, log: 'inherit' | number): ChildProcess {
-  return fork(WORKER_MAIN, [role, JSON.stringify(task)], {
-    detached: true,
-    execArgv: [...new Set([...process.execArgv, LITTLE_MEMORY])],
-    stdio: ['ignore', log, log, 'ipc'],
-  });
-}
-
 export class Supervisor {
-  readonly id = newProcessId();
+  readonly id: string;
+  private readonly record: WorkerRecord;
   private readonly queue: QueueManager;
   private readonly children = new Set<ChildProcess>();
   private readonly restarts = new Map<number, NodeJS.Timeout>();
@@ -85,7 +45,10 @@ export class Supervisor {
   private allEnded: (() => void) | undefined;
 
   constructor(private readonly options: SupervisorOptions) {
-    this.queue = new QueueManager(options.store, options.clock);
+    const { store } = options;
+    this.queue = new QueueManager(store);
+    this.record = newRecord('supervisor', null, store.clock());
+    this.id = this.record.id;
   }
 
   /**
@@ -95,14 +58,8 @@ export class Supervisor {
    * @throws QueuectlError STORAGE: one could not start; the others are stopped then
    */
   async start(): Promise<number[]> {
-    const { store, count, clock = systemClock } = this.options;
-    await store.workers.register({
-      ...currentIdentity(),
-      id: this.id,
-      role: 'supervisor',
-      started_at: clock(),
-      supervisor_id: null,
-    });
+    const { store, count } = this.options;
+    await store.workers.register(this.record);
     const indexes = Array.from({ length: count }, (_, at) => at + 1);
     const starts = await Promise.allSettled(indexes.map((index) => this.startWorker(index, 0)));
     const pids: number[] = [];
@@ -166,8 +123,8 @@ export class Supervisor {
 
   /** @returns the worker's pid, once it is ready */
   private startWorker(index: number, deaths: number): Promise<number> {
-    const { dataDir, concurrency, reportsJobs, onEvent } = this.options;
-    const task: WorkerTask = { dataDir, supervisorId: this.id, concurrency, reports: reportsJobs };
+    const { address, concurrency, reportsJobs, onEvent } = this.options;
+    const task: WorkerTask = { address, supervisorId: this.id, concurrency, reports: reportsJobs };
     const child = forkProgram('worker', task, 'inherit');
     this.children.add(child);
     const startedAt = monotonicMs();
@@ -212,8 +169,8 @@ export class Supervisor {
   }
 
   private async recoverLost(): Promise<void> {
-    await recoverLost(this.options.store, this.queue);
-    await this.options.store.idle(); // a supervisor may never need the records again
+    const { store, run } = this.options;
+    await recoverLost(store, this.queue, run);
   }
 
   private startAgain(index: number, deaths: number): void {
@@ -229,9 +186,9 @@ export class Supervisor {
   }
 
   private async replaceWorker(index: number, deaths: number): Promise<void> {
-    let records: WorkerRecord[];
+    let records: readonly WorkerRecord[];
     try {
-      records = await this.options.store.workers.listRecords();
+      ({ records } = await this.options.store.workers.list());
     } catch (error) {
       this.startAgain(index, deaths + 1);
       throw error;

@@ -7,15 +7,19 @@
  * How: settle what ended and claim for the free slots in one transaction; then sleep until a command ends, the store
  * changes, the next `run_at` comes, or `worker_idle_delay` has passed.
  */
-import type { ProcessingJob } from '../../db/model/job.js';
+import { attemptNumber, type ProcessingJob } from '../../db/model/job.js';
 import type { Outcome } from '../../db/model/lifecycle.js';
 import type { Store } from '../../db/store.js';
 import { type Clock, monotonicMs, systemClock } from '../../utils/clock.js';
 import { QueuectlError } from '../../utils/errors.js';
 import { Latch } from '../../utils/latch.js';
-import { isAlive } from '../../utils/processIdentity.js';
 import type { JobProcessor } from '../jobProcessor.js';
-import type { EndedAttempt, QueueManager, SettledAs, Turn } from '../queueManager.js';
+import type { EndedAttempt, Turn } from '../queue/turn.js';
+import type { QueueManager } from '../queueManager.js';
+import { outputFile } from '../run/outputs.js';
+import type { RunDirectory } from '../run/runDirectory.js';
+import { isAlive } from './liveness.js';
+import type { JobEvent } from './messages.js';
 import { recoverLost } from './recovery.js';
 
 /** The pause after the store refused a transaction (a full disk, say); it grows up to the second figure. */
@@ -23,16 +27,13 @@ const PAUSE_MS = [500, 10_000] as const;
 /** It looks for workers that died at least so often; their own supervisor notices at once, if it lives. */
 const RECOVERY_MS = 4000;
 
-export type JobEvent =
-  | { readonly kind: 'job started'; readonly id: string; readonly attempt: number }
-  | { readonly kind: 'job ended'; readonly id: string; readonly as: SettledAs; readonly error?: string };
-
 export interface WorkerOptions {
   readonly id: string;
   /** How many jobs it runs at once. */
   readonly concurrency: number;
   readonly store: Store;
   readonly queue: QueueManager;
+  readonly run: RunDirectory;
   readonly processor: JobProcessor;
   readonly clock?: Clock;
   readonly onEvent?: (event: JobEvent) => void;
@@ -112,7 +113,7 @@ export class Worker {
     const needed = this.running.size < this.options.concurrency && this.stops === 'no';
     if (needed === (this.unwatch !== undefined)) return true;
     if (needed) {
-      this.unwatch = this.options.store.watch(() => this.news.set());
+      this.unwatch = this.options.store.subscribe(() => this.news.set());
       return false;
     }
     this.unwatch?.();
@@ -144,7 +145,7 @@ export class Worker {
   }
 
   private async anyRunnable(): Promise<boolean> {
-    const runAt = await this.options.store.jobs.nextRunAt();
+    const runAt = await this.options.queue.nextRunAt();
     return runAt !== undefined && runAt <= this.clock();
   }
 
@@ -152,16 +153,16 @@ export class Worker {
     const slot: Slot = { number: this.lowestFreeSlot() };
     this.running.set(job.id, slot);
     try {
-      const { store, processor, queue, id } = this.options;
+      const { run: directory, processor, queue, id } = this.options;
       const { job_timeout, kill_grace, log_max_bytes } = await queue.getAllConfig();
       const graceMs = kill_grace * 1000;
       const run = {
         command: job.command,
         ...(job.cwd === undefined ? {} : { cwd: job.cwd }),
         env: { QUEUECTL_JOB_ID: job.id, QUEUECTL_ATTEMPT: String(job.attempts) },
-        logFile: await store.logFile(job.id),
-        groupNote: store.workers.groupNote(id, slot.number),
-        guard: store.workers.recordFile(id),
+        logFile: outputFile(directory.logs, job.id, attemptNumber(job)),
+        groupNote: directory.groupNote(id, slot.number),
+        guard: directory.guard(id),
       };
       const limits = { timeoutSeconds: job.timeout ?? job_timeout, graceMs, maxOutputBytes: log_max_bytes };
       const { ended, end } = processor.process(run, limits);
@@ -188,17 +189,15 @@ export class Worker {
     const isHindered = outcome.kind === 'not started' && outcome.hindrance === true;
     if (isHindered) this.obstacle = new QueuectlError('STORAGE', `a job could not be started: ${outcome.reason}`);
     const isGivenBack = isHindered || (this.stops === 'now' && !succeeded);
-    this.ended.push({ job, outcome: isGivenBack ? 'given back' : outcome });
+    this.ended.push({ job, outcome: isGivenBack ? { kind: 'given back' } : outcome });
     this.news.set();
   }
 
   private async sleep(): Promise<void> {
-    const { store, queue, concurrency } = this.options;
-    const isIdle = this.running.size === 0 && this.stops === 'no';
-    if (isIdle) await store.idle();
+    const { queue, concurrency } = this.options;
     let sleepMs: number = Math.min(await queue.getConfig('worker_idle_delay'), RECOVERY_MS);
     if (this.stops === 'no' && this.running.size < concurrency) {
-      const runAt = await store.jobs.nextRunAt();
+      const runAt = await queue.nextRunAt();
       if (runAt !== undefined) sleepMs = Math.min(sleepMs, Math.max(runAt - this.clock(), 0));
     }
     await this.news.wait(sleepMs);
@@ -209,13 +208,14 @@ export class Worker {
     const now = monotonicMs();
     if (now < this.recoveryDueAt) return;
     this.recoveryDueAt = now + Math.min(2 * (await this.options.queue.getConfig('worker_idle_delay')), RECOVERY_MS);
-    const { id, store, queue } = this.options;
-    const records = await store.workers.listRecords();
+    const { id, store, queue, run } = this.options;
+    const { records } = await store.workers.list();
     const own = records.find((record) => record.id === id);
-    if (own === undefined) this.stop(); // the store was removed: nobody could stop it later
+    // The store was removed, and nobody could stop it later; or it was taken for dead, and none of its commands begins.
+    if (own === undefined || !run.hasEntered(id)) this.stop();
     for (const alive of [id, own?.supervisor_id ?? id]) await store.workers.heartbeat(alive);
     if (this.hasLooked && records.every(isAlive)) return;
-    await recoverLost(store, queue);
+    await recoverLost(store, queue, run);
     this.hasLooked = true;
   }
 }

@@ -1,31 +1,36 @@
 /** The program of the processes that queuectl forks: a supervisor that stays when its starter leaves, or one worker. */
-import { openFileStore } from '../../db/index.js';
-import { systemClock } from '../../utils/clock.js';
+import { openStore, type StoreAddress, stateDirectoryOf } from '../../db/index.js';
 import { complain } from '../../utils/complain.js';
 import { QueuectlError } from '../../utils/errors.js';
-import { currentIdentity } from '../../utils/processIdentity.js';
 import { JobProcessor } from '../jobProcessor.js';
 import { QueueManager } from '../queueManager.js';
-import type { SupervisorMessage, SupervisorTask } from '../workerManager.js';
-import { newProcessId, Supervisor, type WorkerMessage, type WorkerTask } from './supervisor.js';
+import { RunDirectory } from '../run/runDirectory.js';
+import { isAlive, newRecord } from './liveness.js';
+import type { SupervisorMessage, SupervisorTask, WorkerMessage, WorkerTask } from './messages.js';
+import { Supervisor } from './supervisor.js';
 import { Worker } from './worker.js';
 
 const log = (text: string) => complain(`${new Date().toISOString()} [${process.pid}] ${text}`);
+const onWarning = (warning: QueuectlError) => log(warning.message);
 const tell = (message: WorkerMessage | SupervisorMessage) => {
   if (process.connected) process.send?.(message);
 };
 
-async function runWorker({ dataDir, supervisorId, concurrency, reports }: WorkerTask): Promise<void> {
-  process.env.QUEUECTL_DATA_DIR = dataDir; // so that a job can enqueue another one
-  const store = openFileStore(dataDir, { folds: 'in time' });
-  const id = newProcessId();
+async function runWorker({ address, supervisorId, concurrency, reports }: WorkerTask): Promise<void> {
+  nameStore(address);
+  const store = openStore(address, { role: 'worker', onWarning, isAlive });
+  const queue = new QueueManager(store);
+  const run = new RunDirectory(stateDirectoryOf(address));
+  const record = newRecord('worker', supervisorId, store.clock());
+  const { id } = record;
   const processor = new JobProcessor();
   const worker = new Worker({
     id,
     concurrency,
     store,
+    run,
     processor,
-    queue: new QueueManager(store),
+    queue,
     ...(reports ? { onEvent: tell } : {}),
     onTrouble: (error) => log(error.message),
   });
@@ -39,28 +44,32 @@ async function runWorker({ dataDir, supervisorId, concurrency, reports }: Worker
     });
   }
   process.on('disconnect', () => worker.stop());
-  await store.jobs.countJobs(); // a store that can't be read is told now
-  await store.config.getAllConfig();
-  await store.workers.register({
-    ...currentIdentity(),
-    id,
-    role: 'worker',
-    started_at: systemClock(),
-    supervisor_id: supervisorId,
-  });
+  await queue.counts(); // a store that can't be read is told now
+  await queue.getAllConfig();
+  await store.workers.register(record);
+  run.enter(id);
   tell({ kind: 'ready' });
   await worker.run();
   processor.close();
+  run.forget(id);
   await store.workers.unregister(id);
-  const failure = await store.close();
-  if (failure !== undefined) log(failure.message);
+  await store.close();
 }
 
-async function runSupervisor({ dataDir, count, concurrency }: SupervisorTask): Promise<void> {
-  const store = openFileStore(dataDir);
+/** Tells the commands of jobs where the store is, so that they can enqueue others. */
+function nameStore(address: StoreAddress): void {
+  const { env } = process;
+  delete env.QUEUECTL_STORE; // it wins over the other
+  if (address.kind === 'file') env.QUEUECTL_DATA_DIR = address.dir;
+  else env.QUEUECTL_STORE = `${address.kind}:${address.path}`;
+}
+
+async function runSupervisor({ address, count, concurrency }: SupervisorTask): Promise<void> {
+  const store = openStore(address, { role: 'supervisor', onWarning, isAlive });
   const supervisor = new Supervisor({
     store,
-    dataDir,
+    run: new RunDirectory(stateDirectoryOf(address)),
+    address,
     count,
     concurrency,
     reportsJobs: false,
@@ -73,8 +82,7 @@ async function runSupervisor({ dataDir, count, concurrency }: SupervisorTask): P
   const pids = await supervisor.start();
   tell({ kind: 'started', supervisorPid: process.pid, pids });
   await supervisor.run();
-  const failure = await store.close();
-  if (failure !== undefined) log(failure.message);
+  await store.close();
 }
 
 async function main([role, task = '{}']: string[]): Promise<void> {

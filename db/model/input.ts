@@ -8,8 +8,8 @@ import {
   priorityRule,
   type Rule,
   retriesRule,
+  runAtRule,
   timeoutRule,
-  timeRule,
 } from './rules.js';
 
 /** A job as its caller describes it; what is absent is filled in at enqueue. */
@@ -19,41 +19,47 @@ export interface JobInput {
   readonly max_retries?: number;
   readonly run_at?: number;
   readonly priority?: number;
-  /** Seconds. */
+  /** Seconds; 0 means that there is no limit. */
   readonly timeout?: number;
   readonly cwd?: string;
 }
 
-const INPUT_RULES: Record<keyof JobInput, Rule> = {
-  id: idRule,
-  command: commandRule,
-  max_retries: retriesRule,
-  run_at: timeRule,
-  priority: priorityRule,
-  timeout: timeoutRule,
-  cwd: directoryRule,
+/** What each field may hold, and what it says. */
+export const INPUT_FIELDS: Readonly<Record<keyof JobInput, { readonly rule: Rule; readonly meaning: string }>> = {
+  id: { rule: idRule, meaning: 'names the job; default: a generated one' },
+  command: { rule: commandRule, meaning: 'what /bin/sh -c runs; needed' },
+  max_retries: { rule: retriesRule, meaning: 'retries after the first attempt; default: the setting max_retries' },
+  run_at: { rule: runAtRule, meaning: 'not run before; default: now' },
+  priority: { rule: priorityRule, meaning: 'higher runs first; default: 0' },
+  timeout: { rule: timeoutRule, meaning: 'how long an attempt may last; default: the setting job_timeout' },
+  cwd: { rule: directoryRule, meaning: 'the directory it runs in; default: the current one' },
 };
-const INPUT_RULES_BY_NAME = new Map<string, Rule>(Object.entries(INPUT_RULES));
+const RULES = new Map<string, Rule>(Object.entries(INPUT_FIELDS).map(([field, { rule }]) => [field, rule]));
 
 /**
  * Checks a job description from outside.
  *
- * @throws QueuectlError INVALID: not an object, a field missing, unknown or out of range
+ * @throws QueuectlError INVALID, with the field: not an object, a field missing, unknown or out of range
  */
 export function checkJobInput(value: unknown): JobInput {
-  const invalid = (fact: string, remedy: string) => new QueuectlError('INVALID', fact, remedy);
   if (!isFields(value)) {
-    throw invalid('a job must be a JSON object', 'Example: {"id":"job1","command":"echo hi"}.');
+    throw new QueuectlError('INVALID', 'a job must be a JSON object', 'Example: {"id":"job1","command":"echo hi"}.');
   }
-  if (value.command === undefined) throw invalid('the job has no "command"', 'Add "command" with the shell command.');
+  const invalid = (field: string, fact: string, remedy: string) =>
+    new QueuectlError('INVALID', fact, remedy, { data: { field } });
+  if (value.command === undefined) {
+    throw invalid('command', 'the job has no "command"', 'Add "command" with the shell command.');
+  }
   for (const field of Object.keys(value)) {
     const found = value[field];
-    const rule = INPUT_RULES_BY_NAME.get(field);
+    const rule = RULES.get(field);
     if (rule === undefined) {
-      const known = Object.keys(INPUT_RULES).join(', ');
-      throw invalid(`unknown field ${quote(field)} in the job`, `Known fields: ${known}.`);
+      const known = [...RULES.keys()].join(', ');
+      throw invalid(field, `unknown field ${quote(field)} in the job`, `Known fields: ${known}.`);
     }
-    if (!rule.holds(found)) throw invalid(`"${field}" must be ${rule.words}, not ${quote(found)}`, 'Correct the job.');
+    if (rule.holds(found)) continue;
+    const remedy = rule.remedy?.(found) ?? 'Correct the job.';
+    throw invalid(field, `"${field}" must be ${rule.words}, not ${quote(found)}`, remedy);
   }
   return value as unknown as JobInput; // every field has just been checked
 }

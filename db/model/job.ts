@@ -1,5 +1,11 @@
 /**
- * The records of jobs and the checks that let them in.
+ * The record of a job, and every change of one.
+ *
+ *   pending ──claimed──▶ processing ──completed──▶ completed
+ *      ▲                  ▲   │  │
+ *      │       claimed at │   │  └─buried──▶ dead ──revived──▶ pending
+ *      │           run_at │   └─failed──▶ failed (waits until run_at)
+ *      └──────────────────┴───── released: as before the claim
  *
  * Times are integers, milliseconds since the epoch. What comes from outside (a file, the command line) is checked here
  * once and is a typed record from then on. Fields this version does not know are kept as they are.
@@ -18,19 +24,18 @@ import {
   timeRule,
 } from './rules.js';
 
-export const JOB_STATES = ['pending', 'processing', 'completed', 'failed'] as const;
+export const JOB_STATES = ['pending', 'processing', 'completed', 'failed', 'dead'] as const;
 export type JobState = (typeof JOB_STATES)[number];
 
-/** The states a user can list or count: `dead` stands for the jobs in the dead letter queue. */
-export const LISTED_STATES = [...JOB_STATES, 'dead'] as const;
-export type ListedState = (typeof LISTED_STATES)[number];
+/** Those in the queue: all but the dead, which are in the dead letter queue. */
+export const QUEUE_STATES = ['pending', 'processing', 'completed', 'failed'] as const satisfies JobState[];
 
 interface JobFields {
-  /** Unique across queue.json and dlq.json; given by the caller or generated. */
+  /** Unique among all jobs; given by the caller or generated. */
   readonly id: string;
   /** Run as `/bin/sh -c command`. */
   readonly command: string;
-  /** Attempts begun: counted when the job is claimed. */
+  /** Attempts begun since the last retry from the DLQ: counted when the job is claimed. */
   readonly attempts: number;
   /** Retries after the first attempt, so at most `max_retries + 1` attempts. */
   readonly max_retries: number;
@@ -42,10 +47,12 @@ interface JobFields {
   readonly last_error: string | null;
   /** Higher is claimed first; absent means 0. */
   readonly priority?: number;
-  /** Seconds that an attempt may last; absent means `job_timeout`. */
+  /** Seconds that an attempt may last; 0 means that there is no limit, absent means `job_timeout`. */
   readonly timeout?: number;
   /** The directory the command runs in; absent means the worker's. */
   readonly cwd?: string;
+  /** Attempts begun before the last retry from the DLQ; absent means 0. */
+  readonly attempts_before?: number;
 }
 
 /** Waiting for its first attempt, or for the first after a retry from the DLQ. */
@@ -60,6 +67,8 @@ export interface ProcessingJob extends JobFields {
   readonly state: 'processing';
   readonly processing_started_at: number;
   readonly worker_id: string;
+  /** Tells this claim from every other; absent in a job that version 0.1.0 claimed. */
+  readonly claim_id?: string;
 }
 
 /** Its command exited with 0; `processing_started_at` and `updated_at` bracket that attempt. */
@@ -76,24 +85,87 @@ export interface FailedJob extends JobFields {
   readonly worker_id: null;
 }
 
-export type Job = PendingJob | ProcessingJob | CompletedJob | FailedJob;
-
-/** A job in the dead letter queue: its retries are used up. */
-export interface DeadJob {
-  readonly id: string;
-  readonly command: string;
-  readonly attempts: number;
-  readonly max_retries: number;
-  /** How the last attempt ended. */
-  readonly error: string;
-  readonly failed_at: number;
-  readonly created_at: number;
-  readonly priority?: number;
-  readonly timeout?: number;
-  readonly cwd?: string;
+/** In the dead letter queue: its retries are used up. `updated_at` tells when it was buried, and so does `run_at`. */
+export interface DeadJob extends JobFields {
+  readonly state: 'dead';
+  readonly processing_started_at: null;
+  readonly worker_id: null;
+  readonly last_error: string;
 }
 
-const JOB_RULES: Record<keyof Job, Rule> = {
+export type WaitingJob = PendingJob | FailedJob;
+export type Job = PendingJob | ProcessingJob | CompletedJob | FailedJob | DeadJob;
+
+/** What settling an attempt must name: the job, who holds it, and by which claim. */
+export type Claim = Pick<ProcessingJob, 'id' | 'worker_id' | 'claim_id'>;
+
+/** Whether a job is held by this very claim. */
+export const isHeldBy = (job: Job, claim: Claim): job is ProcessingJob =>
+  job.state === 'processing' && job.worker_id === claim.worker_id && job.claim_id === claim.claim_id;
+
+/** The number of the attempt that was begun last, counted over the whole life of the job. */
+export const attemptNumber = ({ attempts, attempts_before = 0 }: Pick<Job, 'attempts' | 'attempts_before'>): number =>
+  attempts_before + attempts;
+
+/** @param now milliseconds since the epoch, here and below */
+export function claimed(job: WaitingJob, claim: { workerId: string; claimId: string }, now: number): ProcessingJob {
+  return {
+    ...job,
+    state: 'processing',
+    attempts: job.attempts + 1,
+    updated_at: now,
+    processing_started_at: now,
+    worker_id: claim.workerId,
+    claim_id: claim.claimId,
+  };
+}
+
+export function completed({ claim_id: _, ...job }: ProcessingJob, now: number): CompletedJob {
+  return { ...job, state: 'completed', updated_at: now, worker_id: null, last_error: null };
+}
+
+export function failed(
+  { claim_id: _, ...job }: ProcessingJob,
+  next: { readonly runAt: number; readonly error: string },
+  now: number,
+): FailedJob {
+  return { ...job, state: 'failed', run_at: next.runAt, updated_at: now, worker_id: null, last_error: next.error };
+}
+
+export function buried({ claim_id: _, ...job }: ProcessingJob, error: string, now: number): DeadJob {
+  const times = { run_at: now, updated_at: now, processing_started_at: null };
+  return { ...job, ...times, state: 'dead', worker_id: null, last_error: error };
+}
+
+/** As it was before the claim, so that the attempt does not count. */
+export function released({ claim_id: _, ...job }: ProcessingJob, now: number): WaitingJob {
+  const given = { ...job, attempts: job.attempts - 1, updated_at: now, worker_id: null };
+  return given.attempts === 0
+    ? { ...given, state: 'pending', processing_started_at: null }
+    : { ...given, state: 'failed' };
+}
+
+/** Brought back from the dead letter queue, to run at once. */
+export function revived(job: DeadJob, now: number): PendingJob {
+  const { id, command, attempts: _, max_retries, created_at, last_error, attempts_before: _before, ...rest } = job;
+  const known = {
+    id,
+    command,
+    state: 'pending',
+    attempts: 0,
+    max_retries,
+    run_at: now,
+    created_at,
+    updated_at: now,
+    processing_started_at: null,
+    worker_id: null,
+    last_error,
+  } as const;
+  const begun = attemptNumber(job);
+  return { ...known, ...rest, ...known, ...(begun === 0 ? {} : { attempts_before: begun }) }; // in this order
+}
+
+const JOB_RULES: Record<keyof Job | 'claim_id', Rule> = {
   id: idRule,
   command: commandRule,
   state: {
@@ -108,46 +180,27 @@ const JOB_RULES: Record<keyof Job, Rule> = {
   processing_started_at: orNull(timeRule),
   worker_id: orNull(stringRule),
   last_error: orNull(stringRule),
+  claim_id: stringRule,
   priority: priorityRule,
   timeout: timeoutRule,
   cwd: directoryRule,
+  attempts_before: integerRule(0, Number.MAX_SAFE_INTEGER),
 };
-
-const DEAD_JOB_RULES: Record<keyof DeadJob, Rule> = {
-  id: idRule,
-  command: commandRule,
-  attempts: JOB_RULES.attempts,
-  max_retries: JOB_RULES.max_retries,
-  error: stringRule,
-  failed_at: timeRule,
-  created_at: timeRule,
-  priority: priorityRule,
-  timeout: timeoutRule,
-  cwd: directoryRule,
-};
-
-const OPTIONAL_FIELDS = new Set(['priority', 'timeout', 'cwd']);
+const OPTIONAL_FIELDS = new Set(['claim_id', 'priority', 'timeout', 'cwd', 'attempts_before']);
 
 /**
- * Checks one element of queue.json.
+ * Checks the record of a job.
  *
  * @returns what is wrong with it, or undefined when it is a job
  */
 export function findJobFault(value: unknown): string | undefined {
   const fault = findFault(value, JOB_RULES, OPTIONAL_FIELDS);
   if (fault !== undefined) return fault;
-  const { state, attempts, worker_id, processing_started_at } = value as Job; // findFault has checked every field
+  const { state, attempts, worker_id, processing_started_at, last_error } = value as Job; // each field has been checked
   if (state === 'processing' && (worker_id === null || processing_started_at === null || attempts === 0)) {
     return 'a processing job needs "worker_id", "processing_started_at" and an attempt in "attempts"';
   }
   if (state !== 'processing' && worker_id !== null) return `"worker_id" must be null in a ${state} job`;
+  if (state === 'dead' && last_error === null) return 'a dead job needs "last_error"';
   return undefined;
 }
-
-/**
- * Checks one element of dlq.json.
- *
- * @returns what is wrong with it, or undefined when it is a dead job
- */
-export const findDeadJobFault = (value: unknown): string | undefined =>
-  findFault(value, DEAD_JOB_RULES, OPTIONAL_FIELDS);

@@ -1,12 +1,4 @@
-/**
- * What follows when an attempt ends. Pure: everything it depends on is an argument.
- *
- *   pending ──claim──▶ processing ──exit 0──▶ completed
- *                        ▲    │
- *               claim at │    ├─ any other end, attempts ≤ max_retries ──▶ failed (waits until run_at)
- *                 run_at └────┤
- *                             └─ any other end, attempts > max_retries ──▶ dead letter queue
- */
+/** What follows when an attempt ends. Pure: everything it depends on is an argument. */
 
 import type { ProcessingJob } from './job.js';
 import { LATEST_TIME } from './rules.js';
@@ -23,13 +15,16 @@ export type Outcome =
       /** What kept it from starting would keep every other command: the attempt is not to count. */
       readonly hindrance?: boolean;
     }
-  | { readonly kind: 'worker died' };
+  | { readonly kind: 'worker died' }
+  /** Its worker was told to end it at once: the attempt is not to count. */
+  | { readonly kind: 'given back' };
 
 /** What is to be done with the job. */
 export type Decision =
   | { readonly next: 'complete' }
   | { readonly next: 'fail'; readonly runAt: number; readonly error: string }
-  | { readonly next: 'bury'; readonly error: string };
+  | { readonly next: 'bury'; readonly error: string }
+  | { readonly next: 'release' };
 
 /**
  * Decides what becomes of a claimed job whose attempt has ended.
@@ -46,6 +41,8 @@ export function afterAttempt(
   random: number,
 ): Decision {
   if (outcome.kind === 'exited' && outcome.code === 0) return { next: 'complete' };
+  if (outcome.kind === 'given back' || (outcome.kind === 'not started' && outcome.hindrance))
+    return { next: 'release' };
   const error = describeFailure(outcome);
   if (job.attempts > job.max_retries) return { next: 'bury', error };
   return { next: 'fail', runAt: nextRunAt(job.attempts, config, now, random), error };
@@ -73,7 +70,7 @@ export function nextRunAt(
 }
 
 /** The one place that words how an attempt failed, as it stands in `last_error` and in the DLQ's `error`. */
-export function describeFailure(outcome: Outcome): string {
+export function describeFailure(outcome: Exclude<Outcome, { kind: 'given back' }>): string {
   switch (outcome.kind) {
     case 'exited':
       return withLastLine(`exit code ${outcome.code}`, outcome.lastLine);

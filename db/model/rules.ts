@@ -8,11 +8,15 @@ export const TIMEOUT_LIMIT = 2_147_483;
 export const BACKOFF_LIMIT = 1_000_000_000;
 /** The latest time a JavaScript date can hold (ECMA-262, 21.4.1.1). */
 export const LATEST_TIME = 8_640_000_000_000_000;
+/** 2001-09-09. An earlier time is hardly ever meant: today's in seconds is below, and will be for 30,000 years. */
+const EARLIEST_RUN_AT = 1_000_000_000_000;
 
 /** What a field's value must be: a test, and the words that complete "must be …". */
 export interface Rule {
   readonly holds: (value: unknown) => boolean;
   readonly words: string;
+  /** What to do about a value that does not hold, where something better can be said than to correct it. */
+  readonly remedy?: (value: unknown) => string;
 }
 
 const isInteger = (from: number, to: number) => (value: unknown) =>
@@ -28,6 +32,17 @@ export const integerRule = (from: number, to: number): Rule => ({
 export const timeRule: Rule = {
   holds: isInteger(0, LATEST_TIME),
   words: 'a time in integer milliseconds since the epoch',
+};
+/** For input: a record may have an earlier time. */
+export const runAtRule: Rule = {
+  holds: isInteger(EARLIEST_RUN_AT, LATEST_TIME),
+  words: `${timeRule.words}, not before 2001-09-09`,
+  remedy: (value) => {
+    const inMs = typeof value === 'number' ? Math.round(value * 1000) : Number.NaN;
+    return runAtRule.holds(inMs)
+      ? `If it is meant in seconds, give ${inMs}: ${new Date(inMs).toISOString()}.`
+      : 'Leave it out for a job that may run at once.';
+  },
 };
 export const stringRule: Rule = { holds: (value) => typeof value === 'string', words: 'a string' };
 export const idRule: Rule = {
@@ -48,8 +63,8 @@ export const numberRule = (from: number, to: number): Rule => ({
   words: `a number from ${from} to ${to}`,
 });
 export const timeoutRule: Rule = {
-  holds: (value) => typeof value === 'number' && value > 0 && value <= TIMEOUT_LIMIT,
-  words: `a number of seconds above 0, at most ${TIMEOUT_LIMIT}`,
+  holds: (value) => typeof value === 'number' && value >= 0 && value <= TIMEOUT_LIMIT,
+  words: `a number of seconds from 0 (no limit) to ${TIMEOUT_LIMIT}`,
 };
 export const retriesRule = integerRule(0, MAX_RETRIES_LIMIT);
 export const priorityRule = integerRule(-PRIORITY_LIMIT, PRIORITY_LIMIT);

@@ -44,6 +44,18 @@ const CONFIG_RULES: Record<ConfigKey, Rule> = {
   worker_idle_delay: integerRule(10, 3_600_000),
 };
 
+/** What each setting says, in a line. */
+export const CONFIG_MEANINGS: Readonly<Record<ConfigKey, string>> = {
+  max_retries: 'retries of a job that does not say',
+  backoff_base: 'retry n begins after backoff_base ^ n seconds',
+  backoff_max: 'but after so many seconds at most',
+  backoff_jitter: 'the part of that which is left out at random: 0 none, 1 any',
+  job_timeout: 'seconds that an attempt of a job that does not say may last; 0 is no limit',
+  kill_grace: 'seconds between SIGTERM and SIGKILL for a command that is ended',
+  log_max_bytes: 'what an attempt prints beyond is cut off; 0 is no limit',
+  worker_idle_delay: 'milliseconds that an idle worker sleeps at most',
+};
+
 export const CONFIG_KEYS = Object.keys(CONFIG_RULES) as ConfigKey[]; // a Record's keys are its key type
 
 const OLD_CONFIG_KEYS = new Map<string, ConfigKey>([
@@ -66,7 +78,26 @@ export function checkConfigKey(name: string): ConfigKey {
   throw new QueuectlError('INVALID', `unknown config key ${quote(name)}`, `Known keys: ${CONFIG_KEYS.join(', ')}.`);
 }
 
+/** What a setting may be, as in `a number from 1 to 3600`. */
+export const configWords = (key: ConfigKey): string => CONFIG_RULES[key].words;
+
 /** What is wrong with a setting's value, as in `must be a number from 1 to 3600`, or undefined. */
 export function findConfigFault(key: ConfigKey, value: unknown): string | undefined {
   return CONFIG_RULES[key].holds(value) ? undefined : `must be ${CONFIG_RULES[key].words}`;
+}
+
+/** Tells the settings, defaults filled in, from what this version does not know. */
+export function sortSettings(values: Readonly<Record<string, unknown>>): {
+  found: Record<ConfigKey, unknown>;
+  unknown: Record<string, unknown>;
+} {
+  const found: Record<ConfigKey, unknown> = { ...DEFAULT_CONFIG };
+  const unknown: [string, unknown][] = [];
+  for (const [name, value] of Object.entries(values)) {
+    const key = findConfigKey(name);
+    if (key === undefined)
+      unknown.push([name, value]); // a newer version's
+    else if (key === name || !Object.hasOwn(values, key)) found[key] = value;
+  }
+  return { found, unknown: Object.fromEntries(unknown) };
 }

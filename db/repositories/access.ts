@@ -1,8 +1,25 @@
-import type { Draft } from '../stores/file/draft.js';
-import type { QueueState } from '../stores/file/queueState.js';
+import type { Durability, Reader, Store, Transaction } from '../store.js';
 
 /** How a repository reaches the records: each verb in a transaction of its own, or all in one that is under way. */
 export interface Access {
-  read<T>(look: (state: QueueState) => T): Promise<T>;
-  write<T>(change: (draft: Draft) => T): Promise<T>;
+  read<T>(work: (reader: Reader) => Promise<T>): Promise<T>;
+  write<T>(work: (transaction: Transaction) => Promise<T>, durability: Durability): Promise<T>;
 }
+
+/** Each verb by itself. */
+export const accessTo = (store: Store): Access => ({
+  read: (work) => store.read(work),
+  write: (work, durability) => store.transaction(work, durability),
+});
+
+/** All verbs in one transaction; it is on disk if whoever began it says so. */
+export const within = (transaction: Transaction): Access => ({
+  read: (work) => work(transaction),
+  write: (work) => work(transaction),
+});
+
+/** All verbs as things are at one moment. */
+export const looking = (reader: Reader): Access => ({
+  read: (work) => work(reader),
+  write: () => Promise.reject(new Error('a look changes nothing')),
+});

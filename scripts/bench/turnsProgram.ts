@@ -7,7 +7,8 @@
  */
 import { statSync } from 'node:fs';
 import { QueueManager } from '../../core/queueManager.js';
-import { openFileStore } from '../../db/index.js';
+import { isAlive } from '../../core/workers/liveness.js';
+import { openStore } from '../../db/index.js';
 
 /** What is printed. */
 export interface TurnsTaken {
@@ -16,12 +17,23 @@ export interface TurnsTaken {
 }
 
 const [dataDir = '', length] = process.argv.slice(2);
-const store = openFileStore(dataDir, { folds: 'in time' });
-const jobs = await store.jobs.listJobs(); // as in a worker, the records are in memory before the first claim
 // A clock by which all jobs are due at first, and those that fail again after `backoff_base` seconds, which is one.
 const TICK_MS = 2;
-let now = jobs.reduce((latest, job) => Math.max(latest, job.run_at), 0) + 1;
-const queue = new QueueManager(store, () => now);
+let now = 0;
+const store = openStore(
+  { kind: 'file', dir: dataDir },
+  {
+    role: 'worker',
+    onWarning(warning) {
+      throw warning;
+    },
+    isAlive,
+    clock: () => now,
+  },
+);
+const queue = new QueueManager(store);
+const jobs = await queue.list(); // as in a worker, the records are in memory before the first claim
+now = jobs.reduce((latest, job) => Math.max(latest, job.run_at), 0) + 1;
 
 let ended: Parameters<QueueManager['takeTurn']>[1] = [];
 async function takeTurn(free: number): Promise<void> {
@@ -51,6 +63,5 @@ while (performance.now() - began < Number(length));
 const taken: TurnsTaken = { turns, ms: performance.now() - began };
 
 await takeTurn(0);
-const failure = await store.close();
-if (failure !== undefined) throw failure;
+await store.close();
 process.stdout.write(JSON.stringify(taken));

@@ -13,8 +13,9 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { DeadJob, Job } from '../../db/model/job.js';
-import type { RunResult } from '../../test/helpers/runCli.js';
+import type { DeadEntry } from '../../db/model/deadEntry.js';
+import type { Job } from '../../db/model/job.js';
+import { type RunResult, withoutAdvice } from '../../test/helpers/runCli.js';
 import { waitFor } from '../../test/helpers/waitFor.js';
 import { kill, type Process, type TestStore } from '../../test/integration/support.js';
 import { Random } from './random.js';
@@ -131,7 +132,8 @@ export class Storm {
   /** @returns undefined when it was killed */
   private async run(args: readonly string[], withinMs: number, input?: string): Promise<RunResult | undefined> {
     const began = performance.now();
-    const result = await this.store.run(args, input);
+    const ended = await this.store.run(args, input);
+    const result = { ...ended, stderr: withoutAdvice(ended.stderr) };
     const ms = performance.now() - began;
     const what = `queuectl ${args[0]}: ${result.stderr}`;
     assert.ok(ms < withinMs, `${what} took ${ms} ms`);
@@ -314,7 +316,7 @@ export class Storm {
   }
 
   /** @returns how many attempts of a job count, though its command never began */
-  private auditJob(job: Job | DeadJob, attempts: readonly { number: number; hasEnded: boolean }[]): number {
+  private auditJob(job: Job | DeadEntry, attempts: readonly { number: number; hasEnded: boolean }[]): number {
     const says = `${JSON.stringify({ ...job, command: '' })}, attempts ${JSON.stringify(attempts)}`;
     const last = attempts.at(-1);
     // A retry begins with attempt 1 again; everything else counts up.

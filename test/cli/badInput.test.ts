@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
-import { deadJob } from '../helpers/jobFactory.js';
+import { visible } from '../../cli/text/output.js';
+import { deadEntry } from '../helpers/jobFactory.js';
 import { type RunOptions, runCli } from '../helpers/runCli.js';
 import { tempStore } from '../helpers/tempStore.js';
 
@@ -77,13 +78,27 @@ const CASES: Case[] = [
   { args: ['enqueue', '{"command":"a","id":"queued"}'], code: 1, says: 'the id "queued" is taken. Choose another id.' },
   { args: ['enqueue', '{"command":"a","id":"buried"}'], code: 1, says: 'the id "buried" is taken. Choose another id.' },
   { args: ['enqueue', 'a', '--id', 'queued'], code: 1, says: 'the id "queued" is taken. Choose another id.' },
-  { args: ['enqueue'], code: 2, says: `no job is given. Example: queuectl enqueue 'echo hi'.` },
+  { args: ['enqueue'], code: 2, says: `no job is given. Example: queuectl enqueue 'echo hi'` },
   {
     args: ['enqueue', 'echo', "it's", 'me'],
     code: 2,
-    says: String.raw`the job is 3 words. Put it in quotes: queuectl enqueue 'echo it'\''s me'`,
+    says: String.raw`the job is 3 words. Put a -- before them: queuectl enqueue -- echo 'it'\''s' me`,
   },
   { args: ['enqueue', '{command:', 'a}'], code: 2, says: /^the job is 2 words\. .* '\{"command":"echo hi"\}'$/ },
+  {
+    args: ['enqueue', 'grep', '-r', 'two words', '--id', 'x', '.'],
+    code: 2,
+    says: `unknown flag -r. What is not for queuectl goes after a --: queuectl enqueue --id x -- grep -r 'two words' .`,
+  },
+  { args: ['enqueue', 'echo', 'a\nb'], code: 2, says: 'the job is 2 words. Put it in quotes.' },
+  {
+    args: ['enqueue', 'a', '--', 'b'],
+    code: 2,
+    says: 'the job is 2 words. Put a -- before them: queuectl enqueue -- a b',
+  },
+  { args: ['enqueue', '--file', 'a', '--', 'b'], code: 2, says: /^a job and --file exclude each other/ },
+  { args: ['enqueue', '--', '{"command": hi}'], code: 2, says: /^malformed JSON/ },
+  { args: ['enqueue', 'x'.repeat(100_000), '--cwd', '/'], code: 2, says: /^unknown flag --cwd/ },
   // its flags
   {
     args: ['enqueue', 'a', '--max-retries', 'abc'],
@@ -102,9 +117,19 @@ const CASES: Case[] = [
   },
   { args: ['enqueue', 'a', '--max-retries'], code: 2, says: /^--max-retries needs a value/ },
   { args: ['enqueue', 'a', '--delay', '-1'], code: 2, says: /^--delay must be a number of seconds/ },
+  {
+    args: ['enqueue', 'a', '--run-at', '1764000000'],
+    code: 2,
+    says: /^--run-at must be .* not 1764000000\. If it is meant in seconds, give 1764000000000: 2025-11-24T16:00:00/,
+  },
+  {
+    args: ['enqueue', '{"command":"a","run_at":1764000000}', '--json'],
+    code: 2,
+    says: /^"run_at" must be .* not 1764000000\. If it is meant in seconds, give 1764000000000: 2025-11-24T16:00:00/,
+  },
   { args: ['enqueue', 'a', '--run-at', 'noon'], code: 2, says: /^--run-at must be an integer/ },
   {
-    args: ['enqueue', 'a', '--run-at', '1', '--delay', '1'],
+    args: ['enqueue', 'a', '--run-at', '1764000000000', '--delay', '1'],
     code: 2,
     says: /^--delay and --run-at exclude each other/,
   },
@@ -202,11 +227,11 @@ const CASES: Case[] = [
     code: 2,
     says: /^--timeout must be a number of seconds from 0 to 2147483/,
   },
-  { args: ['enqueue', 'a', '--timeout', '0'], code: 2, says: /^"timeout" must be a number of seconds above 0/ },
+  { args: ['enqueue', 'a', '--timeout', '-1'], code: 2, says: /^--timeout must be a number of seconds from 0/ },
   {
     args: ['enqueue', '{"command":"a","timeout":"5"}'],
     code: 2,
-    says: /^"timeout" must be a number of seconds above 0/,
+    says: /^"timeout" must be a number of seconds from 0 \(no limit\) to 2147483, not "5"/,
   },
   { args: ['worker-start', '--count', '0'], code: 2, says: /^--count must be an integer from 1 to 256, not "0"/ },
   { args: ['worker-start', '--count', '1.5'], code: 2, says: /^--count must be an integer from 1 to 256, not "1\.5"/ },
@@ -225,6 +250,10 @@ const CASES: Case[] = [
   { args: ['stat'], code: 2, says: 'unknown command "stat". Did you mean status? See `queuectl --help`.' },
   { args: ['frobnicate', '--foo'], code: 2, says: 'unknown command "frobnicate". See `queuectl --help`.' },
   { args: [''], code: 2, says: /^unknown command ""\. / },
+  { args: ['help', 'frobnicate'], code: 2, says: 'unknown command "frobnicate". See `queuectl --help`.' },
+  { args: ['frobnicate', '--json'], code: 2, says: 'unknown command "frobnicate". See `queuectl --help`.' },
+  { args: ['--json'], code: 2, says: 'no command is given. See `queuectl --help`.' },
+  { args: ['config', 'max_retries'], code: 2, says: /^config has no subcommand "max_retries"\. / },
   {
     args: ['status', '--jsn'],
     code: 2,
@@ -234,6 +263,12 @@ const CASES: Case[] = [
   { args: ['--foo'], code: 2, says: /^unknown flag --foo\. / },
   { args: ['status', '--json=yes'], code: 2, says: /^--json takes no value/ },
   { args: ['status', '--data-dir', ''], code: 2, says: /^--data-dir needs a value/ },
+  { args: ['status', '--data-dir', 'a', '--store', 'b'], code: 2, says: /^--store and --data-dir exclude each other/ },
+  {
+    args: ['status', '--store', 'postgres://me:secret@host/db'],
+    code: 2,
+    says: '--store: this version has no PostgreSQL store. Give file:/path, or sqlite:/path/queue.db.',
+  },
 ];
 
 describe('bad input', { concurrency: 4 }, () => {
@@ -317,7 +352,8 @@ async function assertLeavesAlone(dataDir: string, { args, code, says, input }: C
 
 async function assertRefused(args: readonly string[], options: RunOptions, code: 1 | 2, says: string | RegExp) {
   const result = await runCli(args, options);
-  const line = /^queuectl: (.*)\n$/.exec(result.stderr)?.[1];
+  const isJson = args.some((arg) => arg.startsWith('--json'));
+  const line = isJson ? lineOf(result.stderr, code) : /^queuectl: (.*)\n$/.exec(result.stderr)?.[1];
   assert.ok(line !== undefined, `not one line on stderr: ${JSON.stringify(result.stderr)}`);
   if (typeof says === 'string') assert.equal(line, says);
   else assert.match(line, says);
@@ -325,10 +361,19 @@ async function assertRefused(args: readonly string[], options: RunOptions, code:
   assert.equal(result.stdout, '');
 }
 
+/** The text of an error in JSON, which is to be one line, and to have a code that goes with the exit code. */
+function lineOf(stderr: string, exitCode: 1 | 2): string {
+  assert.match(stderr, /^[^\n]+\n$/);
+  const { error }: { error: { code: string; fact: string; remedy: string } } = JSON.parse(stderr);
+  assert.equal(['USAGE', 'INVALID'].includes(error.code), exitCode === 2, error.code);
+  assert.deepEqual(Object.keys(error).slice(0, 3), ['code', 'fact', 'remedy']);
+  return visible(`${error.fact}. ${error.remedy}`);
+}
+
 /** A store at rest with a job `queued` in the queue and a job `buried` in the dead letter queue. */
 async function filledStore(): Promise<string> {
   const dataDir = tempStore();
-  writeFileSync(join(dataDir, 'dlq.json'), `[\n${JSON.stringify(deadJob({ id: 'buried' }))}\n]\n`);
+  writeFileSync(join(dataDir, 'dlq.json'), `[\n${JSON.stringify(deadEntry({ id: 'buried' }))}\n]\n`);
   const { code, stderr } = await runCli(['enqueue', 'true', '--id', 'queued'], { dataDir });
   assert.equal(code, 0, stderr);
   return dataDir;

@@ -1,15 +1,27 @@
 import assert from 'node:assert/strict';
 import { fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, describe, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { JobProcessor, lastLineOf, type Run } from '../../core/jobProcessor.js';
 import { ForkServer } from '../../core/run/forkServer.js';
 import { isLeader, readGroupNote } from '../../core/run/groupNote.js';
-import { type Launcher, SpawnLauncher } from '../../core/run/launcher.js';
+import type { Launcher } from '../../core/run/launcher.js';
 import { endGroup, groupExists } from '../../core/run/processGroup.js';
+import { SpawnLauncher } from '../../core/run/spawnLauncher.js';
 import type { Outcome } from '../../db/model/lifecycle.js';
 import { lookUp } from '../../utils/processIdentity.js';
 import { tempStore } from '../helpers/tempStore.js';
@@ -36,7 +48,11 @@ const LAUNCHERS: [name: string, launcher: () => Launcher][] = [
 
 const exited = (code: number, lastLine = ''): Outcome => ({ kind: 'exited', code, lastLine });
 const signaled = (signal: string, lastLine = ''): Outcome => ({ kind: 'signaled', signal, lastLine });
-const notStarted = (reason: string): Outcome => ({ kind: 'not started', reason });
+const notStarted = (reason: string, hindrance = false): Outcome => ({
+  kind: 'not started',
+  reason,
+  ...(hindrance ? { hindrance } : {}),
+});
 
 /** A run that logs to a new file. */
 function newRun(command: string, options: Partial<Run> = {}): Run {
@@ -71,6 +87,7 @@ for (const [name, newLauncher] of LAUNCHERS) {
       ['exit 1', exited(1)],
       ['exit 255', exited(255)],
       ['nosuch-program 2>/dev/null', exited(127)],
+      ['exit 125', exited(125)],
       ['exit 143', exited(143)],
       ['kill -TERM $$', signaled('SIGTERM')],
       ['kill -KILL $$', signaled('SIGKILL')],
@@ -129,12 +146,25 @@ for (const [name, newLauncher] of LAUNCHERS) {
       assert.match(logOf(run).slice(text.length + 1), /^sh 0\nsh: .*80002: .*nosuch-program/);
     });
 
-    test("what an earlier attempt said is kept, and is not this one's last line", async () => {
-      const run = newRun('exit 3');
+    test('the output begins empty, and what was there goes on under no name', async () => {
+      const run = newRun('echo later; exit 3');
       writeFileSync(run.logFile, 'earlier\n');
-      assert.deepEqual(await outcomeOf(run), exited(3));
-      assert.deepEqual(await outcomeOf({ ...run, command: 'echo later; exit 3' }), exited(3, 'later'));
-      assert.equal(logOf(run), 'earlier\nlater\n');
+      const earlier = openSync(run.logFile, 'r+');
+      assert.deepEqual(await outcomeOf({ ...run, command: 'exit 3' }), exited(3));
+      assert.equal(logOf(run), '');
+      assert.deepEqual(await outcomeOf(run), exited(3, 'later'));
+      assert.equal(logOf(run), 'later\n');
+      assert.equal(readFileSync(earlier, 'utf8'), 'earlier\n');
+      closeSync(earlier);
+    });
+
+    test('a link in the place of the output is taken away, and what it leads to stays as it is', async () => {
+      const run = newRun('echo said');
+      const victim = join(dirname(run.logFile), 'victim');
+      writeFileSync(victim, 'untouched');
+      symlinkSync(victim, run.logFile);
+      assert.deepEqual(await outcomeOf(run), exited(0));
+      assert.deepEqual([readFileSync(victim, 'utf8'), logOf(run)], ['untouched', 'said\n']);
     });
 
     test('the log is private', async () => {
@@ -177,7 +207,9 @@ for (const [name, newLauncher] of LAUNCHERS) {
       const ran = join(dir, 'ran');
       const command = `touch ${ran}`;
       const logFile = join(dir, 'log');
-      const cases: [Run, string][] = [
+      const note = `cannot write ${missing}/note: no such file or directory`;
+      const guarded = newRun(command, { guard: missing });
+      const cases: [run: Run, reason: string, hindrance?: boolean][] = [
         [newRun(command, { cwd: missing }), `cannot enter the directory ${missing}: no such file or directory`],
         [newRun(command, { cwd: file }), `cannot enter the directory ${file}: not a directory`],
         [newRun(command, { logFile: dir }), `cannot open the log file ${dir}: illegal operation on a directory`],
@@ -185,11 +217,8 @@ for (const [name, newLauncher] of LAUNCHERS) {
           newRun(command, { logFile: join(missing, 'log') }),
           `cannot open the log file ${missing}/log: no such file or directory`,
         ],
-        [
-          // When spawned it has begun before its group can be noted, and is killed.
-          newRun(`sleep 5; ${command}`, { groupNote: join(missing, 'note') }),
-          `cannot write ${missing}/note: no such file or directory`,
-        ],
+        [newRun(command, { groupNote: join(missing, 'note') }), note, true],
+        [guarded, `cannot write ${guarded.groupNote}: no such file or directory`, true],
         [
           newRun(command, { cwd: dir, env: { BIG: 'x'.repeat(200_000) } }),
           'cannot run /bin/sh: argument list too long',
@@ -198,8 +227,8 @@ for (const [name, newLauncher] of LAUNCHERS) {
         [newRun(`${command}\0`), 'its command, directory or environment has a NUL character'],
         [newRun(command, { env: { A: '\0' } }), 'its command, directory or environment has a NUL character'],
       ];
-      for (const [run, reason] of cases) {
-        assert.deepEqual(await outcomeOf(run), notStarted(reason));
+      for (const [run, reason, hindrance] of cases) {
+        assert.deepEqual(await outcomeOf(run), notStarted(reason, hindrance));
         if (existsSync(dirname(run.groupNote))) assert.equal(readGroupNote(run.groupNote), undefined);
       }
       assert.deepEqual(await outcomeOf(newRun('echo still works', { logFile })), exited(0));
@@ -280,12 +309,11 @@ for (const [name, newLauncher] of LAUNCHERS) {
       const run = newRun(
         'head -c 3000000 /dev/zero; sleep 1.2; head -c 5000 /dev/zero; echo; echo the last word; exit 3',
       );
-      writeFileSync(run.logFile, 'before\n');
       const command = processor.process(run, { maxOutputBytes: 1000 });
       await waitFor(() => existsSync(run.logFile) && logOf(run).endsWith(mark));
-      assert.equal(logOf(run), `before\n${'\0'.repeat(1000)}${mark}`);
+      assert.equal(logOf(run), `${'\0'.repeat(1000)}${mark}`);
       assert.deepEqual(await command.ended, exited(3, 'the last word'));
-      assert.equal(logOf(run), `before\n${'\0'.repeat(1000)}${mark}`);
+      assert.equal(logOf(run), `${'\0'.repeat(1000)}${mark}`);
       const short = newRun('head -c 1000 /dev/zero');
       await processor.process(short, { maxOutputBytes: 1000 }).ended;
       assert.equal(logOf(short).length, 1000);
@@ -358,13 +386,13 @@ for (const [name, newLauncher] of LAUNCHERS) {
       ]);
     });
 
-    test('the group is noted while the command runs', async () => {
+    test('the group is noted before the command begins and until it has ended', async () => {
       const dir = tempStore();
       const groupNote = join(dir, 'note');
-      // Only the fork server can promise the note before the command's first step.
-      for (const wish of ['true', 'false']) {
-        const wait = name === 'spawn' ? `until grep -qs "^$$ " ${groupNote}; do sleep 0.01; done;` : '';
-        const run = newRun(`${wait} cat ${groupNote}; echo $$; cat /proc/$$/stat; ${wish}`, { groupNote });
+      const guard = join(dir, 'guard');
+      writeFileSync(guard, '');
+      for (const wish of ['true', 'false', 'exit 125']) {
+        const run = newRun(`cat ${groupNote}; echo $$; cat /proc/$$/stat; ${wish}`, { groupNote, guard });
         await outcomeOf(run);
         const [note = '', pid = '', stat = ''] = logOf(run).split('\n');
         const [notedPid = '', startTime = ''] = note.split(' ');

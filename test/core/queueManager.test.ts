@@ -1,17 +1,18 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { QueueManager } from '../../core/queueManager.js';
-import { openFileStore } from '../../db/index.js';
 import type { ProcessingJob } from '../../db/model/job.js';
+import type { ConfigKey } from '../../db/model/settings.js';
 import { T0 } from '../helpers/jobFactory.js';
 import { tempStore } from '../helpers/tempStore.js';
+import { fileStore } from '../helpers/testStore.js';
 
 /** A queue on an empty store, and a clock that stands still until it is set. */
 function openQueue() {
   const dir = tempStore();
   const clock = { now: T0 };
-  const store = openFileStore(dir);
-  return { queue: new QueueManager(store, () => clock.now), store, clock };
+  const { store } = fileStore(dir, { clock: () => clock.now });
+  return { queue: new QueueManager(store), store, clock };
 }
 
 async function claim(queue: QueueManager, workerId = 'w1'): Promise<ProcessingJob> {
@@ -43,14 +44,14 @@ describe('enqueue', () => {
 
   test('keeps what the caller says', async () => {
     const { queue } = openQueue();
-    const input = { id: 'a', command: 'true', max_retries: 0, run_at: 5, priority: -2, cwd: '/' };
+    const input = { id: 'a', command: 'true', max_retries: 0, run_at: T0, priority: -2, cwd: '/' };
     assert.deepEqual(await queue.enqueue(input), { ...(await queue.get('a')), ...input });
   });
 
   test('gives the configured retries to jobs that come after the setting', async () => {
     const { queue } = openQueue();
     const before = await queue.enqueue({ command: 'true' });
-    await queue.setConfig('max_retries', '9');
+    await queue.setConfig('max_retries', 9);
     const after = await queue.enqueue({ command: 'true' });
     assert.deepEqual([before.max_retries, after.max_retries], [3, 9]);
   });
@@ -71,7 +72,11 @@ describe('enqueue', () => {
       { id: 'free', command: 'true' },
       { id: 'taken', command: 'true' },
     ];
-    await assert.rejects(queue.enqueueAll(inputs), { code: 'DUPLICATE_ID', fact: 'the id "taken" is taken' });
+    await assert.rejects(queue.enqueueAll(inputs), {
+      code: 'DUPLICATE_ID',
+      fact: 'the id "taken" is taken',
+      data: { id: 'taken' },
+    });
     assert.deepEqual(
       (await queue.list()).map(({ id }) => id),
       ['taken'],
@@ -81,7 +86,7 @@ describe('enqueue', () => {
 
 describe('a turn', () => {
   test('settles each attempt as its outcome says, and claims for the free slots', async () => {
-    const { queue, store, clock } = openQueue();
+    const { queue, clock } = openQueue();
     const names = ['good', 'bad', 'last', 'back'];
     await queue.enqueueAll(names.map((id) => ({ id, command: 'true', max_retries: id === 'last' ? 0 : 3 })));
     await queue.enqueueAll(['next', 'waits'].map((id) => ({ id, command: 'true' })));
@@ -94,7 +99,7 @@ describe('a turn', () => {
 
     clock.now += 100;
     const failure = { kind: 'exited', code: 1, lastLine: '' } as const;
-    const outcomes = [{ ...failure, code: 0 }, failure, failure, 'given back'] as const;
+    const outcomes = [{ ...failure, code: 0 }, failure, failure, { kind: 'given back' }] as const;
     const ended = claimed.map((job, at) => ({ job, outcome: outcomes[at] ?? failure }));
     const turn = await queue.takeTurn('w1', ended, 2);
     assert.deepEqual(
@@ -114,7 +119,7 @@ describe('a turn', () => {
       ],
     );
     assert.deepEqual(
-      (await store.jobs.listJobs()).map(({ id, state, attempts, run_at }) => [id, state, attempts, run_at - T0]),
+      (await queue.list()).map(({ id, state, attempts, run_at }) => [id, state, attempts, run_at - T0]),
       [
         ['good', 'completed', 1, 0],
         ['bad', 'failed', 1, 2100],
@@ -142,7 +147,11 @@ describe('a turn', () => {
     await queue.handleRetry(stale, { kind: 'worker died' });
     clock.now += 2000;
     const current = await claim(queue, 'w2');
-    for (const outcome of ['given back', { kind: 'exited', code: 0, lastLine: '' }, { kind: 'worker died' }] as const) {
+    for (const outcome of [
+      { kind: 'given back' },
+      { kind: 'exited', code: 0, lastLine: '' },
+      { kind: 'worker died' },
+    ] as const) {
       const { settled } = await queue.takeTurn('w1', [{ job: stale, outcome }], 0);
       assert.deepEqual(
         settled.map(({ as }) => as),
@@ -153,13 +162,28 @@ describe('a turn', () => {
   });
 });
 
+test('the end of one attempt does not settle the next of the same worker', async () => {
+  const { queue, clock } = openQueue();
+  await queue.enqueue({ id: 'a', command: 'true' });
+  const first = await claim(queue);
+  await queue.handleRetry(first, { kind: 'worker died' });
+  clock.now += 2000;
+  const second = await claim(queue);
+  assert.equal(second.worker_id, first.worker_id);
+  for (const code of [0, 1]) {
+    assert.equal(await queue.handleRetry(first, { kind: 'exited', code, lastLine: '' }), 'refused');
+  }
+  assert.deepEqual(await queue.get('a'), second);
+  assert.equal(await queue.handleRetry(second, { kind: 'exited', code: 0, lastLine: '' }), 'complete');
+});
+
 test('a job that never succeeds runs max_retries + 1 times, after 2, 4 and 8 seconds, and comes back from the DLQ', async () => {
-  const { queue, store, clock } = openQueue();
+  const { queue, clock } = openQueue();
   await queue.enqueue({ id: 'bad', command: 'false' });
   const waits: number[] = [];
   let lastEnd = T0;
   for (;;) {
-    const [job] = await store.jobs.listJobs();
+    const [job] = await queue.list();
     if (job === undefined) break;
     clock.now = job.run_at - 1;
     assert.equal(await queue.getNextJob('w1'), undefined, 'not before its time');
@@ -186,43 +210,57 @@ test('a job that never succeeds runs max_retries + 1 times, after 2, 4 and 8 sec
   assert.equal((await claim(queue)).attempts, 1);
   await assert.rejects(queue.retryFromDLQ('bad'), {
     code: 'NOT_FOUND',
+    data: { id: 'bad' },
     message: 'no job "bad" in the dead letter queue. List its jobs with `queuectl dlq-list`.',
   });
 });
 
+test('input is checked here, whoever calls, and an error says which job and which field', async () => {
+  const { queue } = openQueue();
+  const data = { field: 'max_retries' };
+  const bad = { command: 'true', max_retries: -1 };
+  await assert.rejects(queue.enqueue(bad), { code: 'INVALID', data });
+  await assert.rejects(queue.enqueueAll([{ command: 'true' }, bad]), { code: 'INVALID', data: { ...data, index: 1 } });
+  await assert.rejects(queue.enqueue({ command: 'true', run_at: 1_764_000_000 }), {
+    code: 'INVALID',
+    data: { field: 'run_at' },
+  });
+  assert.deepEqual(await queue.list(), []);
+});
+
 describe('setConfig', () => {
-  const accepted: [key: 'max_retries' | 'backoff_base' | 'worker_idle_delay', text: string, value: number][] = [
-    ['max_retries', '0', 0],
-    ['max_retries', '1e2', 100],
-    ['backoff_base', '1.5', 1.5],
-    ['backoff_base', '+2', 2],
-    ['worker_idle_delay', '10', 10],
+  const accepted: [key: ConfigKey, value: number][] = [
+    ['max_retries', 0],
+    ['backoff_base', 1.5],
+    ['worker_idle_delay', 10],
   ];
-  for (const [key, text, value] of accepted) {
-    test(`${key} ${text}`, async () => {
+  for (const [key, value] of accepted) {
+    test(`${key} ${value}`, async () => {
       const { queue } = openQueue();
-      assert.equal(await queue.setConfig(key, text), value);
+      await queue.setConfig(key, value);
       assert.equal(await queue.getConfig(key), value);
     });
   }
 
-  for (const [key, text] of [
-    ['max_retries', '-1'],
-    ['max_retries', '1.5'],
-    ['max_retries', '1001'],
-    ['max_retries', ''],
-    ['max_retries', '5x'],
-    ['max_retries', '0x10'],
-    ['max_retries', ' 5'],
-    ['backoff_base', '0.5'],
-    ['backoff_base', 'Infinity'],
-    ['backoff_base', 'NaN'],
-    ['worker_idle_delay', '9'],
-  ] as const) {
-    test(`refuses ${key} ${JSON.stringify(text)}`, async () => {
+  const refused: [key: ConfigKey, value: number, fact: string][] = [
+    ['max_retries', -1, 'max_retries must be an integer from 0 to 1000, not -1'],
+    ['max_retries', 1.5, 'max_retries must be an integer from 0 to 1000, not 1.5'],
+    ['max_retries', 1001, 'max_retries must be an integer from 0 to 1000, not 1001'],
+    ['backoff_base', 0.5, 'backoff_base must be a number from 1 to 3600, not 0.5'],
+    ['backoff_base', Number.POSITIVE_INFINITY, 'backoff_base must be a number from 1 to 3600, not Infinity'],
+    ['backoff_base', Number.NaN, 'backoff_base must be a number from 1 to 3600, not NaN'],
+    ['worker_idle_delay', 9, 'worker_idle_delay must be an integer from 10 to 3600000, not 9'],
+  ];
+  for (const [key, value, fact] of refused) {
+    test(`refuses ${key} ${value}`, async () => {
       const { queue } = openQueue();
       const before = await queue.getAllConfig();
-      await assert.rejects(queue.setConfig(key, text), { code: 'INVALID', message: /Nothing was changed\.$/ });
+      await assert.rejects(queue.setConfig(key, value), {
+        code: 'INVALID',
+        fact,
+        remedy: 'Nothing was changed.',
+        data: { field: key },
+      });
       assert.deepEqual(await queue.getAllConfig(), before);
     });
   }

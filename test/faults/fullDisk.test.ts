@@ -21,14 +21,14 @@ mountingTests(import.meta.filename, () => {
         const acknowledged = new Set(store.queue().map(({ id }) => id));
         const ends = new Set<string>();
         for (let pages = 0; pages < (EVERY_CASE ? 60 : 40); pages += EVERY_CASE ? 1 : 3) {
+          if (pages === 0) fillLastPage(join(store.dataDir, 'journal.ndjson')); // an empty line is void
           fillUp(store.dataDir, pages);
           const id = `with-${pages}-pages`;
           const ended = await run(queuectl('enqueue', '--id', id, 'true'), store);
           if (ended.code === 0) acknowledged.add(id);
           else assertRefusedForRoom(ended, id);
           ends.add(`${ended.code}`);
-          const { pending } = await store.counts();
-          assert.equal(pending, acknowledged.size, id);
+          assert.equal(await countPending(store), acknowledged.size, id);
         }
         assert.deepEqual([...ends].sort(), ['0', '1'], 'the disk was not full, or always');
         fillUp(store.dataDir, 0);
@@ -111,6 +111,14 @@ const workersLog = (store: TestStore) => fs.readFileSync(join(store.dataDir, 'wo
 
 const jobs = (count: number, command = 'true') =>
   Array.from({ length: count }, (_, at) => ({ id: `job-${at}`, command }));
+
+/** What is in the journal may find no room in the snapshot yet, and a command that looks says so. */
+async function countPending(store: TestStore): Promise<number> {
+  const { code, stdout, stderr } = await store.run(['status', '--json']);
+  assert.equal(code, 0);
+  if (stderr !== '') assert.match(JSON.parse(stderr).warning.fact, /no space left on device/);
+  return JSON.parse(stdout).pending;
+}
 
 function assertRefusedForRoom(ended: Ended, what: string): void {
   assertRefused({ ...ended, stdout: ended.stdout.replace('Starting 1 worker process...\n', '') }, what);

@@ -31,7 +31,7 @@ const isSettled = (store: TestStore) =>
 async function runWorker(store: TestStore, fault?: string): Promise<Traced> {
   await store.ok('config-set', 'backoff_base', '1');
   await store.enqueue(...JOBS);
-  const task = { dataDir: store.dataDir, supervisorId: 'none', concurrency: 1, reports: false };
+  const task = { address: { kind: 'file', dir: store.dataDir }, supervisorId: 'none', concurrency: 1, reports: false };
   const command = [process.execPath, WORKER_MAIN, 'worker', JSON.stringify(task)];
   let ended = false;
   const traced = trace(command, { dataDir: store.dataDir, cwd: store.root }, fault).finally(() => {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after } from 'node:test';
-import { PROGRAM } from '../helpers/runCli.js';
+import { PROGRAM, withoutAdvice } from '../helpers/runCli.js';
 import { waitFor } from '../helpers/waitFor.js';
 
 /** Whether every case is tried, which takes minutes, or the most telling ones. */
@@ -22,6 +22,7 @@ export interface Ended {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
   readonly stdout: string;
+  /** Without the advice to start a worker. */
   readonly stderr: string;
   readonly ms: number;
 }
@@ -71,7 +72,7 @@ export async function run(command: readonly string[], options: Environment): Pro
   const [[code, signal, ms], stdout, stderr] = await Promise.all([ended, text(child.stdout), text(child.stderr)]);
   clearTimeout(timer);
   if (isLate) throw new LateError(`not ended after ${deadlineMs} ms: ${command.join(' ')}\n${stdout}${stderr}`);
-  return { code, signal, stdout, stderr, ms };
+  return { code, signal, stdout, stderr: withoutAdvice(stderr), ms };
 }
 
 /** The command line that runs queuectl. */

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import type { WorkerRecord } from '../../db/model/worker.js';
-import { FileStore } from '../../db/stores/file/fileStore.js';
 import { currentIdentity } from '../../utils/processIdentity.js';
 import { contentsOf } from '../db/stores/file/steps.js';
 import { pendingJob, T0 } from '../helpers/jobFactory.js';
+import { fileStore } from '../helpers/testStore.js';
 import { assertDone, type Ended, EVERY_CASE, each, LateError, manyStores, queuectl, run } from './run.js';
 import { type Call, callsIn, fileOf, isAnswer, isChange, type Traced, touches, trace } from './strace.js';
 
@@ -42,7 +42,7 @@ const NOBODY = 0;
 
 /** A store at rest with jobs in the queue and a dead one. */
 export async function fill(dir: string): Promise<void> {
-  const store = new FileStore(dir);
+  const store = fileStore(dir);
   await store.transaction(async ({ jobs, dlq }) => {
     await jobs.createJob(pendingJob({ id: 'dead' }));
     const job = await jobs.claimNext(WORKER_ID, T0);
@@ -64,14 +64,14 @@ export const removeWorker = (dir: string) => fs.rmSync(join(dir, 'workers'), { r
 
 async function fillWithDeadWorker(dir: string): Promise<void> {
   await fill(dir);
-  const store = new FileStore(dir);
+  const store = fileStore(dir);
   await store.jobs.claimNext(WORKER_ID, T0);
   await store.close();
   await register(dir, { ...currentIdentity(), start_time: '1' });
 }
 
 const register = (dir: string, identity: Pick<WorkerRecord, 'pid' | 'start_time' | 'boot_id'>) =>
-  new FileStore(dir).workers.register({
+  fileStore(dir).workers.register({
     ...identity,
     id: WORKER_ID,
     role: 'worker',
@@ -82,7 +82,7 @@ const register = (dir: string, identity: Pick<WorkerRecord, 'pid' | 'start_time'
 /** Commits and a torn line that nobody has folded. */
 async function fillAndCrash(dir: string): Promise<void> {
   await fill(dir);
-  const crashed = new FileStore(dir);
+  const crashed = fileStore(dir);
   for (const id of ['s', 't']) await crashed.jobs.createJob(pendingJob({ id }));
   fs.appendFileSync(join(dir, 'journal.ndjson'), '{"seq":');
 }
@@ -142,7 +142,9 @@ export class Trial {
       return struck && { result: await check(struck) };
     });
     const hits = all.filter((one) => one !== undefined);
-    assert.ok(hits.length >= AIM * strikes.length, `only ${hits.length} of ${strikes.length} strikes have struck`);
+    const missed = strikes.filter((_, at) => all[at] === undefined).map(({ call, fault }) => `${fault}: ${call.text}`);
+    const told = `only ${hits.length} of ${strikes.length} strikes have struck, and not\n${missed.join('\n')}`;
+    assert.ok(hits.length >= AIM * strikes.length, told);
     return hits.map(({ result }) => result);
   }
 
@@ -210,9 +212,9 @@ const struckCall = ({ signal, calls }: Traced) => (signal === 'SIGKILL' ? calls.
 
 /** What a store holds but for times, which differ from run to run. */
 export async function timelessContents(dir: string): Promise<unknown> {
-  const store = new FileStore(dir);
+  const store = fileStore(dir);
   const contents = await contentsOf(store);
-  await store.idle();
+  await store.store.fold(0);
   return JSON.parse(JSON.stringify(contents, (key, value) => (/(_at|^worker_id)$/.test(key) ? null : value)));
 }
 

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe } from 'node:test';
-import { PROGRAM } from '../helpers/runCli.js';
+import { PROGRAM, withoutAdvice } from '../helpers/runCli.js';
 import { storeTest, type TestStore } from '../integration/support.js';
 import { assertDone, environment, eventually, queuectl, run } from './run.js';
 import { fill, fillWithWorker, removeWorker } from './scenarios.js';
@@ -77,7 +77,7 @@ async function startSleeper(store: TestStore, command: readonly string[], stop: 
   return {
     wake: () => process.kill(pid, 'SIGCONT'),
     pid,
-    ended: Promise.all([code, stderr]).then(([code, stderr]) => ({ code, stderr })),
+    ended: Promise.all([code, stderr]).then(([code, stderr]) => ({ code, stderr: withoutAdvice(stderr) })),
   };
 }
 
@@ -114,7 +114,12 @@ describe('a holder of the lock that is stopped', { concurrency: 16, skip: strace
     storeTest(`a worker that ${stop.title}: another goes on, and every job is run once`, async (store) => {
       const ids = Array.from({ length: 12 }, (_, at) => `job-${at}`);
       await store.enqueue(...ids.map((id) => ({ id, command: 'echo $QUEUECTL_JOB_ID >> runs' })));
-      const task = { dataDir: store.dataDir, supervisorId: 'none', concurrency: 1, reports: false };
+      const task = {
+        address: { kind: 'file', dir: store.dataDir },
+        supervisorId: 'none',
+        concurrency: 1,
+        reports: false,
+      };
       const sleeper = await startSleeper(store, [process.execPath, WORKER_MAIN, 'worker', JSON.stringify(task)], stop);
       await store.startWorkers();
       const left = async () => ids.length - (await store.counts()).completed;

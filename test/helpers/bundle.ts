@@ -17,7 +17,12 @@ export async function bundle(source: string, directory: string): Promise<string>
     format: 'esm',
     platform: 'node',
     define: { __filename: 'import.meta.filename' },
-    banner: { js: "import { createRequire } from 'node:module';\nconst require = createRequire(import.meta.url);" },
+    banner: {
+      js: [
+        "import { createRequire as bundleCreateRequire } from 'node:module';",
+        'const require = bundleCreateRequire(import.meta.url);',
+      ].join('\n'),
+    },
   });
   return outfile;
 }

@@ -1,5 +1,6 @@
 /** Records for tests: valid, with something sensible for whatever a test does not care about. */
-import type { DeadJob, PendingJob, ProcessingJob } from '../../db/model/job.js';
+import type { DeadEntry } from '../../db/model/deadEntry.js';
+import type { PendingJob, ProcessingJob } from '../../db/model/job.js';
 
 /** When the records of tests come into being; milliseconds. */
 export const T0 = 1_700_000_000_000;
@@ -36,7 +37,7 @@ export function processingJob(fields: Partial<ProcessingJob> = {}): ProcessingJo
   };
 }
 
-export function deadJob(fields: Partial<DeadJob> = {}): DeadJob {
+export function deadEntry(fields: Partial<DeadEntry> = {}): DeadEntry {
   made += 1;
   return {
     id: `job-${made}`,

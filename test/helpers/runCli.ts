@@ -21,6 +21,15 @@ export interface RunResult {
   readonly stderr: string;
 }
 
+/** What stderr has besides what an `enqueue` says where no worker is, and a `worker-stop` that has to wait. */
+export const withoutAdvice = (stderr: string): string =>
+  stderr
+    .replace(/^queuectl: no worker is running\. Start one: queuectl worker-start( --data-dir \S+)?\n/m, '')
+    .replace(
+      /^Waiting for (a job that runs|\d+ jobs that run): .*\. `queuectl worker-stop --now` ends what runs\.\n/m,
+      '',
+    );
+
 /** Runs the built program to its end. */
 export async function runCli(
   args: readonly string[],

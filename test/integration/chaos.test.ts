@@ -104,6 +104,6 @@ async function start(store: TestStore): Promise<number[]> {
   const { code, stdout, stderr } = await store.run(['worker-start', '--count', '2', '--json']);
   if (code === 0) return JSON.parse(stdout).workers.map(({ pid }: { pid: number }) => pid);
   assert.equal(code, 1);
-  assert.match(stderr, /^queuectl: the workers (were stopped|ended) while they started\. [^\n]*\n$/);
+  assert.match(JSON.parse(stderr).error.fact, /^the workers (were stopped|ended) while they started$/);
   return [];
 }

@@ -1,11 +1,11 @@
 /** What holds for every command: `--json`, the two-word forms, and where the store is. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe } from 'node:test';
 import { promisify } from 'node:util';
-import { PROGRAM } from '../helpers/runCli.js';
+import { install, installClone } from '../helpers/install.js';
 import { waitFor } from '../helpers/waitFor.js';
 import { storeTest } from './support.js';
 
@@ -45,13 +45,13 @@ describe('command line', { concurrency: 2 }, () => {
     const pidless = (text: string) => text.replaceAll(/\d{2,}/g, '<pid>');
     await store.ok('enqueue', '{"id":"a","command":"true"}');
     for (const command of [
+      ['worker', 'stop'],
       ['config', 'get'],
       ['config', 'get', 'backoff_base'],
       ['config', 'set', 'backoff_base', '2.5'],
       ['dlq', 'list'],
       ['dlq', 'retry', 'nobody'],
       ['worker', 'start', '--count', '2'],
-      ['worker', 'stop'],
     ]) {
       const [first, second, ...rest] = command;
       const separate = await store.run(command);
@@ -59,14 +59,14 @@ describe('command line', { concurrency: 2 }, () => {
       assert.equal(pidless(separate.stdout + separate.stderr), pidless(hyphenated.stdout + hyphenated.stderr));
       assert.equal(separate.code, hyphenated.code);
     }
+    assert.equal(await store.ok('worker', 'stop'), 'Stopping all workers...\nAll workers stopped.\n');
   });
 
   storeTest(
     'the store is where the flag says, else the variable, else in the clone, else in the home',
     async (store) => {
       const at = (name: string) => join(store.root, name);
-      const clone = install(at('clone'));
-      writeFileSync(at('clone/tsconfig.json'), '{}');
+      const clone = installClone(at('clone'));
       const installed = install(at('installed'));
       const variable = { QUEUECTL_DATA_DIR: at('variable') };
       const xdg = { XDG_STATE_HOME: at('xdg') };
@@ -84,10 +84,3 @@ describe('command line', { concurrency: 2 }, () => {
     },
   );
 });
-
-/** Copies the built program to another place. @returns its file there */
-function install(place: string): string {
-  mkdirSync(place);
-  cpSync(dirname(PROGRAM), join(place, 'dist'), { recursive: true });
-  return join(place, 'dist', basename(PROGRAM));
-}

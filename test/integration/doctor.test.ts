@@ -136,17 +136,34 @@ describe('doctor', { concurrency: 2 }, () => {
     assert.equal(store.job('lost').last_error, 'its worker died');
   });
 
+  storeTest('clears away what a worker that is not on record has left', async (store) => {
+    await store.ok('enqueue', 'true');
+    const traces = ['guard', '1', '2'].map((name) => join(store.dataDir, `workers/${NO_PID}-0abc.${name}`));
+    fs.mkdirSync(join(store.dataDir, 'workers'), { mode: 0o700 });
+    for (const path of traces) {
+      fs.writeFileSync(path, '', { mode: 0o600 });
+      const { fact } = await mends(store, 'workers');
+      assert.equal(fact, 'not there any more: nobody that is known; jobs to be taken back: 0; taken back: 0');
+      assert.equal(fs.existsSync(path), false);
+    }
+  });
+
   storeTest('removes the record of a dead worker that cannot be read, and no living one', async (store) => {
     await store.ok('enqueue', 'true');
     await store.startWorkers();
     await waitFor(() => store.queue()[0]?.state === 'completed' && store.journal().commits.length === 0);
+    await waitFor(() => !fs.existsSync(join(store.dataDir, 'lock/store'))); // it folds under the lock
     fs.writeFileSync(join(store.dataDir, `workers/${NO_PID}-0abc.json`), '{', { mode: 0o600 });
     await mends(store, 'worker records');
     fs.writeFileSync(join(store.dataDir, `workers/${process.pid}-0abc.json`), '{', { mode: 0o600 });
     assert.deepEqual(findings(await report(store, '--fix')), ['worker records: wrong']);
     const { stdout, stderr: warning } = await store.run(['status', '--json']);
     assert.equal(JSON.parse(stdout).activeWorkers, 1);
-    assert.match(warning, /^queuectl: warning: there may be more workers: .*-0abc\.json is damaged: .*\n$/);
+    assert.match(warning, /^\{"warning":\{"fact":"there may be more workers: .*-0abc\.json is damaged: .*"\}\}\n$/);
+    assert.match(
+      (await store.run(['status'])).stderr,
+      /^queuectl: warning: there may be more workers: .*-0abc\.json is damaged: .*\n$/,
+    );
     const { code, stderr } = await store.run(['worker-stop']);
     assert.equal(code, 1);
     assert.match(stderr, /^queuectl: .*-0abc\.json is damaged: it is not JSON/);
@@ -162,11 +179,25 @@ describe('doctor', { concurrency: 2 }, () => {
     const logs = () => fs.readdirSync(join(store.dataDir, 'logs')).sort();
     const wanted = logs();
     assert.equal(wanted.length, 2);
-    fs.writeFileSync(join(store.dataDir, 'logs/gone.log'), 'x', { mode: 0o600 });
-    await mends(store, 'logs');
+    const stray = ['gone.log', 'gone~1.log', 'gone~12.log', `~${'0'.repeat(32)}~2.log`];
+    const addStray = () => {
+      for (const name of stray) fs.writeFileSync(join(store.dataDir, 'logs', name), 'x', { mode: 0o600 });
+    };
+    addStray();
+    const before = everything(store);
+    const { ok, checks } = await report(store);
+    assert.equal(ok, true, 'they do no harm');
+    assert.equal(checks.find(({ check }) => check === 'logs')?.fact, '6, 4 of them of no job');
+    assert.deepEqual(everything(store), before);
+    assert.deepEqual(findings(await report(store, '--fix')), ['logs: fixed']);
     assert.deepEqual(logs(), wanted);
     const [moment = ''] = fs.readdirSync(join(store.dataDir, 'replaced'));
-    assert.equal(fs.readFileSync(join(store.dataDir, 'replaced', moment, 'logs/gone.log'), 'utf8'), 'x');
+    const away = join(store.dataDir, 'replaced', moment, 'logs');
+    assert.deepEqual(fs.readdirSync(away).sort(), stray.sort());
+    for (const name of stray) assert.equal(fs.readFileSync(join(away, name), 'utf8'), 'x');
+    addStray();
+    assert.deepEqual(findings(await report(store, '--fix')), ['logs: fixed'], 'a second time as well');
+    assert.deepEqual(logs(), wanted);
     const path = join(store.dataDir, 'queue.json');
     fs.writeFileSync(path, fs.readFileSync(path, 'utf8').slice(0, -20));
     await mends(store, 'queue.json');

@@ -110,9 +110,15 @@ describe('first steps', { concurrency: 4 }, () => {
     const expected = { activeWorkers: 2, pending: 0, processing: 1, completed: 0, failed: 0, dead: 0 };
     assert.deepEqual(await store.counts(), expected);
     const stop = await store.start('Stopping all workers', 'worker-stop');
+    await waitFor(() => stop.output().includes('Waiting for'));
     store.go();
     assert.equal(await stop.ended, 0);
-    assert.equal(stop.output(), 'Stopping all workers...\nAll workers stopped.\n');
+    assert.deepEqual(stop.output().split('\n').sort(), [
+      '',
+      'All workers stopped.',
+      'Stopping all workers...',
+      'Waiting for a job that runs: slow. `queuectl worker-stop --now` ends what runs.',
+    ]);
     assert.equal(store.has('finished'), true);
     const { state, attempts } = store.job('slow');
     assert.deepEqual({ state, attempts }, { state: 'completed', attempts: 1 });

@@ -1,12 +1,13 @@
 /** A worker and its fork server that die while a command is being started. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { runCli } from '../helpers/runCli.js';
+import { spawn, spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { PROGRAM, runCli } from '../helpers/runCli.js';
 import { waitFor } from '../helpers/waitFor.js';
 import { kill, storeTest } from './support.js';
 
+const WORKER_MAIN = join(dirname(PROGRAM), 'workerMain.cjs');
 const obstacle = spawnSync('strace', ['--version']).status === 0 ? undefined : 'it needs strace';
 
 storeTest(
@@ -17,7 +18,7 @@ storeTest(
     mkdirSync(bin);
     // Holds each new process for three seconds before it makes its group.
     const slow =
-      'exec strace -f -qq -o /dev/null -e trace=setpgid -e inject=setpgid:delay_enter=3000000 /usr/bin/perl "$@"';
+      'exec strace -f -qq -o /dev/null -e trace=setpgid -e inject=setpgid:delay_enter=15000000 /usr/bin/perl "$@"';
     writeFileSync(join(bin, 'perl'), `#!/bin/sh\n${slow}\n`);
     chmodSync(join(bin, 'perl'), 0o755);
     await store.enqueue({ id: 'late', command: 'echo $QUEUECTL_ATTEMPT >> ran; until [ -e go ]; do sleep 0.02; done' });
@@ -34,6 +35,55 @@ storeTest(
     await store.startWorkers();
     await waitFor(() => store.lines('ran').length === 1);
     await waitFor(() => !perls().some(({ pid }) => pid === child));
+    writeFileSync(join(store.root, 'go'), '');
+    await waitFor(async () => (await store.counts()).completed === 1);
+    await store.ok('worker-stop');
+    assert.deepEqual(store.lines('ran'), ['2'], 'attempt 1 began while attempt 2 ran');
+  },
+  obstacle,
+);
+
+storeTest(
+  'nor does one that a worker without a fork server has only just forked when it is killed',
+  async (store) => {
+    await store.ok('config-set', 'backoff_max', '0');
+    const bin = join(store.root, 'bin');
+    mkdirSync(bin);
+    writeFileSync(join(bin, 'perl'), '#!/bin/sh\nexit 1\n');
+    chmodSync(join(bin, 'perl'), 0o755);
+    await store.enqueue({ id: 'late', command: 'echo $QUEUECTL_ATTEMPT >> ran; until [ -e go ]; do sleep 0.02; done' });
+    const task = {
+      address: { kind: 'file', dir: store.dataDir },
+      supervisorId: 'none',
+      concurrency: 1,
+      reports: false,
+    };
+    // Holds each new process for some seconds before it becomes a shell.
+    const slow = ['-f', '-qq', '-o', '/dev/null', '-P', '/bin/sh', '-e', 'trace=execve'];
+    const held = [...slow, '-e', 'inject=execve:delay_enter=15000000', process.execPath, WORKER_MAIN];
+    spawn('strace', [...held, 'worker', JSON.stringify(task)], {
+      cwd: store.root,
+      stdio: 'ignore',
+      env: { PATH: `${bin}:${process.env.PATH}`, QUEUECTL_DATA_DIR: store.dataDir },
+    });
+    const notes = () => readdirSync(join(store.dataDir, 'workers')).filter((name) => /\.\d+$/.test(name));
+    const workers = () => store.processes().filter(({ commandLine }) => commandLine.includes(WORKER_MAIN));
+    await waitFor(() => existsSync(join(store.dataDir, 'workers')) && notes().length === 1);
+    // The shell that is yet to be is another process with the worker's command line.
+    await waitFor(() => workers().length === 3);
+    const [worker] = store.records('worker');
+    const forked = workers().find(({ pid, commandLine }) => pid !== worker?.pid && !commandLine.startsWith('strace'));
+    assert.ok(worker !== undefined && forked !== undefined);
+    kill(worker.pid);
+    await waitFor(() => !workers().some(({ pid }) => pid === worker.pid));
+    assert.equal((await store.counts()).failed, 1);
+    assert.ok(
+      store.processes().some(({ pid }) => pid === forked.pid),
+      'it may still begin',
+    );
+    await store.startWorkers();
+    await waitFor(() => store.lines('ran').length === 1);
+    await waitFor(() => !store.processes().some(({ pid }) => pid === forked.pid));
     writeFileSync(join(store.root, 'go'), '');
     await waitFor(async () => (await store.counts()).completed === 1);
     await store.ok('worker-stop');

@@ -1,6 +1,6 @@
 /** The log files of jobs, whatever their ids look like. */
 import assert from 'node:assert/strict';
-import { readdirSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe } from 'node:test';
 import { waitFor } from '../helpers/waitFor.js';
@@ -58,6 +58,72 @@ describe('logs', { concurrency: 2 }, () => {
       store.queue().map(({ id, state, attempts }) => [id, state, attempts]),
       ODD_IDS.map((id) => [id, 'completed', 1]),
     );
+  });
+
+  storeTest('go on over a retry from the DLQ, and are apart all the while', async (store) => {
+    const command = 'echo $QUEUECTL_ATTEMPT; [ -e good ]';
+    await store.ok('config-set', 'backoff_max', '0');
+    await store.enqueue({ id: 'a', command, max_retries: 1 });
+    await runAll(store);
+    await store.ok('dlq-retry', 'a');
+    assert.equal(await store.ok('logs', 'a'), '1\n2\n', 'not lost by the retry');
+    await runAll(store);
+    await store.ok('dlq-retry', 'a');
+    writeFileSync(join(store.root, 'good'), '');
+    await runAll(store);
+    const { attempts, attempts_before } = store.job('a');
+    assert.deepEqual({ attempts, attempts_before }, { attempts: 1, attempts_before: 4 });
+    assert.equal(await store.ok('logs', 'a'), '1\n2\n1\n2\n1\n');
+    assert.deepEqual(
+      readdirSync(join(store.dataDir, 'logs')).sort(),
+      [1, 2, 3, 4, 5].map((attempt) => `a~${attempt}.log`),
+    );
+  });
+
+  storeTest('are never those of an earlier job with the same id', async (store) => {
+    const hasNotRun = async () =>
+      assert.match((await store.run(['logs', 'a'])).stderr, /^queuectl: job "a" has not been run yet\./);
+    const forget = () => {
+      for (const name of ['queue.json', 'dlq.json']) rmSync(join(store.dataDir, name));
+    };
+    const background = '(until [ -e go ]; do sleep 0.02; done; echo late; : > told) &';
+    await store.enqueue({ id: 'a', command: `echo former; ${background}` });
+    await store.enqueue({ id: 'b', command: 'echo former' });
+    await runAll(store);
+    assert.equal(await store.ok('logs', 'a'), 'former\n');
+    forget();
+    await store.enqueue({ id: 'a', command: 'echo new', max_retries: 0 });
+    await hasNotRun();
+    await store.enqueue({ id: 'b', command: 'true', cwd: '/no/such/directory', max_retries: 0 });
+    await store.startWorkers();
+    await waitFor(() => store.dead().length === 1 && store.queue()[0]?.state === 'completed');
+    writeFileSync(join(store.root, 'go'), '');
+    await waitFor(() => store.has('told'));
+    await store.ok('worker-stop');
+    assert.equal(await store.ok('logs', 'a'), 'new\n');
+    assert.equal(await store.ok('logs', 'b'), '');
+    assert.match(store.dead()[0]?.error ?? '', /^could not be started/);
+    forget();
+    await store.enqueue({ id: 'a', command: 'true' });
+    await hasNotRun();
+  });
+
+  storeTest('of version 0.1.0 are shown before those that came after', async (store) => {
+    await store.ok('config-set', 'backoff_max', '0');
+    await store.enqueue({ id: 'a', command: 'echo attempt $QUEUECTL_ATTEMPT' }, { id: 'b', command: 'true' });
+    const queue = join(store.dataDir, 'queue.json');
+    const jobs = store.queue().map((job) => ({ ...job, attempts: 2, state: 'failed', last_error: 'exit code 1' }));
+    writeFileSync(queue, JSON.stringify(jobs));
+    mkdirSync(join(store.dataDir, 'logs'), { mode: 0o700 });
+    for (const id of ['a', 'b']) {
+      const old = join(store.dataDir, 'logs', `${id}.log`);
+      writeFileSync(old, 'attempt 1\nattempt 2\n', { mode: 0o600 });
+      if (id === 'b') utimesSync(old, 0, 1_000_000_000); // of a job that had the id long ago
+    }
+    assert.equal(await store.ok('logs', 'a'), 'attempt 1\nattempt 2\n');
+    await runAll(store);
+    assert.equal(await store.ok('logs', 'a'), 'attempt 1\nattempt 2\nattempt 3\n');
+    assert.equal(await store.ok('logs', 'b'), '');
   });
 });
 

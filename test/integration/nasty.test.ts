@@ -32,7 +32,7 @@ const isSettled = (store: TestStore, id: string) =>
 /** The errors of the dead jobs, by id. */
 const errors = (store: TestStore) => Object.fromEntries(store.dead().map(({ id, error }) => [id, error]));
 
-const logSize = (store: TestStore, id: string) => statSync(join(store.dataDir, 'logs', `${id}.log`)).size;
+const logSize = (store: TestStore, id: string) => statSync(join(store.dataDir, 'logs', `${id}~1.log`)).size;
 
 /** Ends a process that has left its group, if it is still there. */
 function endStray(store: TestStore, pidFile: string): void {
@@ -64,7 +64,7 @@ describe('nasty commands', { concurrency: 3 }, () => {
     await runAll(store, { id: 'noise', command: noise }, { id: 'stderr', command: `{ ${noise}; } >&2` });
     const bytes = Buffer.from('610062fffe0ac328eda0801b5d303b7469746c6507e280a86c61737400ff', 'hex');
     for (const id of ['noise', 'stderr']) {
-      assert.deepEqual(readFileSync(join(store.dataDir, 'logs', `${id}.log`)), bytes);
+      assert.deepEqual(readFileSync(join(store.dataDir, 'logs', `${id}~1.log`)), bytes);
       assert.equal(JSON.parse(await store.ok('logs', id, '--json')).output, bytes.toString());
       const { error } = JSON.parse(await store.ok('dlq-list', '--json')).find((job: { id: string }) => job.id === id);
       assert.match(error, /^exit code 3: \ufffd\(\ufffd+.*last\ufffd$/s);
@@ -81,7 +81,7 @@ describe('nasty commands', { concurrency: 3 }, () => {
     const flood = `i=0; while [ $i -lt ${megabytes / 5} ]; do head -c 5000000 /dev/zero; sleep 0.05; i=$((i + 1)); done`;
     let largest = 0;
     const look = setInterval(() => {
-      largest = Math.max(largest, store.has('data/logs/flood.log') ? logSize(store, 'flood') : 0);
+      largest = Math.max(largest, store.has('data/logs/flood~1.log') ? logSize(store, 'flood') : 0);
     }, 5);
     await runAll(
       store,

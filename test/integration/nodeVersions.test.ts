@@ -7,7 +7,7 @@ import { describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import packageJson from '../../package.json' with { type: 'json' };
 import { installNode } from '../helpers/nodeVersions.js';
-import { PROGRAM } from '../helpers/runCli.js';
+import { PROGRAM, withoutAdvice } from '../helpers/runCli.js';
 import { tempStore } from '../helpers/tempStore.js';
 import { waitFor } from '../helpers/waitFor.js';
 
@@ -48,7 +48,7 @@ function nodeTest(version: string, title: string, work: (node: Node) => Promise<
       const { stdout, stderr } = await promisify(execFile)(program, [PROGRAM, ...args], {
         env: { PATH: process.env.PATH, HOME: home, QUEUECTL_DATA_DIR: join(home, 'data'), ...env },
       });
-      assert.equal(stderr, '');
+      assert.equal(withoutAdvice(stderr), '');
       return stdout;
     };
     await work({ home, run });

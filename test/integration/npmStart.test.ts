@@ -39,12 +39,12 @@ describe('npm start', { concurrency: 2 }, () => {
   storeTest('starts the workers again when the source changes, and Ctrl-C leaves nobody behind', async (store) => {
     await store.enqueue({ id: 'a', command: `: > begun; ${UNTIL_GO}` });
     const started = npmStart(store, '--count', '2');
-    const starts = () => started.output().match(/Worker 2 started/g)?.length ?? 0;
-    await waitFor(() => starts() === 1 && store.has('begun'));
+    const starts = () => started.output().match(/Worker \d started/g)?.length ?? 0;
+    await waitFor(() => starts() === 2 && store.has('begun'));
     touch('utils/clock.ts');
     await waitFor(() => started.output().includes('Stopping once'));
     store.go();
-    await waitFor(() => starts() === 2);
+    await waitFor(() => starts() === 4);
     process.kill(-started.pid, 'SIGINT');
     process.kill(started.pid, 'SIGINT'); // npm's
     assert.equal(await started.ended, 0);

@@ -98,9 +98,9 @@ describe('odd text', { concurrency: 2 }, () => {
     ];
     const commands = payloads.map((payload, at) => `cat > out.${at} <<'END OF IT'\n${payload}\nEND OF IT\n`);
     const last = commands.pop();
-    for (const command of commands) await store.ok('enqueue', '--', command);
+    for (const command of commands) await store.ok('enqueue', command);
     await store.enqueue({ command: last }, { command: '-dash 2>/dev/null; : > dash' });
-    await store.ok('enqueue', '--', '-rf 2>/dev/null; : > flag');
+    await store.ok('enqueue', JSON.stringify({ command: '-rf 2>/dev/null; : > flag' }));
     await drain(store);
     for (const [at, payload] of payloads.entries()) {
       assert.equal(readFileSync(join(store.root, `out.${at}`), 'utf8'), `${payload}\n`, `payload ${at}`);

@@ -1,7 +1,9 @@
 /** What becomes of jobs, commands and workers when processes are killed. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe } from 'node:test';
+import { runCli } from '../helpers/runCli.js';
 import { waitFor } from '../helpers/waitFor.js';
 import { kill, storeTest, type TestStore, UNTIL_GO } from './support.js';
 
@@ -83,6 +85,21 @@ describe('recovery', { concurrency: 3 }, () => {
   storeTest('a command that outlives everybody who ran it is ended before its job is given back', async (store) => {
     await store.enqueue({ id: 'endless', command: store.endless });
     await store.startForeground('worker-start', '--foreground');
+    const command = await endlessCommand(store);
+    killAllButCommands(store);
+    await waitFor(() => store.processes().length === command.length);
+    assert.equal((await store.counts()).failed, 1);
+    assert.equal(noneOf(store, command), true);
+    assert.equal(store.job('endless').attempts, 1);
+  });
+
+  storeTest('so is one that was started without perl', async (store) => {
+    const bin = join(store.root, 'bin');
+    mkdirSync(bin);
+    writeFileSync(join(bin, 'perl'), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+    await store.enqueue({ id: 'endless', command: store.endless });
+    const env = { PATH: `${bin}:${process.env.PATH}` };
+    assert.equal((await runCli(['worker-start'], { dataDir: store.dataDir, cwd: store.root, env })).code, 0);
     const command = await endlessCommand(store);
     killAllButCommands(store);
     await waitFor(() => store.processes().length === command.length);

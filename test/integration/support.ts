@@ -5,18 +5,20 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { DeadJob, Job, ListedState } from '../../db/model/job.js';
+import type { DeadEntry } from '../../db/model/deadEntry.js';
+import type { Job, JobState } from '../../db/model/job.js';
 import type { WorkerRecord } from '../../db/model/worker.js';
 import { errnoCode } from '../../utils/errors.js';
-import { PROGRAM, type RunResult, runCli } from '../helpers/runCli.js';
+import { PROGRAM, type RunResult, runCli, withoutAdvice } from '../helpers/runCli.js';
 import { waitFor } from '../helpers/waitFor.js';
+import { FileShelf, type Shelf, SqliteShelf } from './shelf.js';
 
 const TEST_DEADLINE_MS = 300_000;
 
 /** A command that waits until the test calls `go`. */
 export const UNTIL_GO = 'until [ -e go ]; do sleep 0.05; done';
 
-export type Counts = Record<'activeWorkers' | ListedState, number>;
+export type Counts = Record<'activeWorkers' | JobState, number>;
 
 /**
  * A test with an empty store. It fails when it leaves a process, a lock, a worker record or a commit in the journal.
@@ -56,26 +58,44 @@ export interface Foreground {
   readonly ended: Promise<number | string>;
 }
 
+/** Which kind of store the tests are run on. */
+const KIND = process.env.QUEUECTL_TEST_STORE ?? 'file';
+assert.ok(KIND === 'file' || KIND === 'sqlite', `there is no store of kind ${KIND}`);
+
+/** Why a test is not run on other stores, to be given as its obstacle; undefined where it is. */
+export const aboutFiles = KIND === 'file' ? undefined : 'it is about the files of a store in files';
+
 export class TestStore {
   /** Where the commands of the jobs run. */
   readonly root = mkdtempSync(join(tmpdir(), 'queuectl-test-'));
-  readonly dataDir = join(this.root, 'data');
+  private readonly shelf: Shelf = KIND === 'file' ? new FileShelf(this.root) : new SqliteShelf(this.root);
+
+  /** Where the outputs of jobs and the notes of workers are; of a store in files, all of it. */
+  get dataDir(): string {
+    return this.shelf.dataDir;
+  }
+
+  /** What names the store to a program. */
+  get env(): Readonly<Record<string, string>> {
+    return this.shelf.env;
+  }
 
   run(args: readonly string[], input?: string): Promise<RunResult> {
-    return runCli(args, { dataDir: this.dataDir, cwd: this.root, ...(input === undefined ? {} : { input }) });
+    const { dataDir, env } = this.shelf;
+    return runCli(args, { dataDir, env, cwd: this.root, ...(input === undefined ? {} : { input }) });
   }
 
   /** Runs a command that is to succeed. @returns what it prints */
   async ok(...args: string[]): Promise<string> {
     const { code, stdout, stderr } = await this.run(args);
-    assert.deepEqual({ code, stderr }, { code: 0, stderr: '' }, `queuectl ${args.join(' ')}`);
+    assert.deepEqual({ code, stderr: withoutAdvice(stderr) }, { code: 0, stderr: '' }, `queuectl ${args.join(' ')}`);
     return stdout;
   }
 
   /** Adds jobs in one transaction. */
   async enqueue(...jobs: readonly object[]): Promise<void> {
     const { stderr } = await this.run(['enqueue', '-'], jobs.map((job) => `${JSON.stringify(job)}\n`).join(''));
-    assert.equal(stderr, '');
+    assert.equal(withoutAdvice(stderr), '');
   }
 
   async counts(): Promise<Counts> {
@@ -98,7 +118,7 @@ export class TestStore {
     const { PATH } = process.env;
     const child = spawn(process.execPath, [PROGRAM, ...args], {
       cwd: this.root,
-      env: { PATH, QUEUECTL_DATA_DIR: this.dataDir },
+      env: { PATH, ...this.shelf.env },
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -116,46 +136,34 @@ export class TestStore {
     return { pid: child.pid ?? 0, output: () => output, ended };
   }
 
-  /** What queue.json holds, without asking the program. */
+  /** What is in the queue, without asking the program. */
   queue(): Job[] {
-    return this.parse('queue.json') ?? [];
+    return this.shelf.queue();
   }
 
-  dead(): DeadJob[] {
-    return this.parse('dlq.json') ?? [];
+  dead(): DeadEntry[] {
+    return this.shelf.dead();
   }
 
   config(): unknown {
-    return this.parse('config.json');
+    return this.shelf.config();
   }
 
   job(id: string): Job {
     const job = this.queue().find((found) => found.id === id);
-    assert.ok(job, `${id} is in queue.json`);
+    assert.ok(job, `${id} is in the queue`);
     return job;
   }
 
-  private parse<T>(file: string): T | undefined {
-    const path = join(this.dataDir, file);
-    return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : undefined;
-  }
-
-  /** The numbers in the journal: those of its commits, and the first one that its header allows. */
+  /** The numbers in the journal of a store in files: those of its commits, and the first one that its header allows. */
   journal(): { first: number; commits: number[] } {
-    const text = readFileSync(join(this.dataDir, 'journal.ndjson'), 'utf8');
-    const [header, ...commits] = text
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line));
-    return { first: header.first, commits: commits.map(({ seq }) => seq) };
+    assert.ok(this.shelf instanceof FileShelf, 'only a store in files has a journal');
+    return this.shelf.journal();
   }
 
   /** What is on record of the processes of one kind, living or not. */
   records(role: WorkerRecord['role']): WorkerRecord[] {
-    return this.names('workers')
-      .filter((name) => name.endsWith('.json'))
-      .map((name): WorkerRecord => JSON.parse(readFileSync(join(this.dataDir, 'workers', name), 'utf8')))
-      .filter((record) => record.role === role);
+    return this.shelf.workers().filter((record) => record.role === role);
   }
 
   private names(folder: string): string[] {
@@ -208,19 +216,20 @@ export class TestStore {
     assert.deepEqual(
       this.names('workers').filter((name) => name !== 'workers.log'),
       [],
-      'worker records are left',
+      'notes of workers are left',
     );
     assert.deepEqual(
       this.names('.').filter((name) => name.includes('.tmp')),
       [],
       'temporary files are left',
     );
+    assert.deepEqual(this.shelf.workers(), [], 'worker records are left');
     this.assertAtRest();
   }
 
   /** Nobody works here, so the snapshot is to be the whole truth. */
   assertAtRest(): void {
-    if (this.names('.').includes('journal.ndjson')) assert.deepEqual(this.journal().commits, []);
+    this.shelf.assertAtRest();
   }
 
   async remove(): Promise<void> {

@@ -38,7 +38,7 @@ async function filled(steps: (typeof SCENARIOS)[number]['before']): Promise<File
     () => false,
     () => false,
   );
-  const program = { dir, clockMs: CLOCK_MS, folds: 'at close', steps } as const;
+  const program = { dir, clockMs: CLOCK_MS, role: 'command', steps } as const;
   const { failed } = await replay.runAlone(program, FOUNDER, (call) => system.perform(call));
   if (failed !== undefined) throw new Error(failed);
   return system.files;

@@ -6,6 +6,7 @@
  * every order in which the others go on without it is among those gone through. What such a process does need is that
  * time passes, since a lock is taken from its holder only when it is old: see `Budget`.
  */
+import type { Role } from '../../db/store.js';
 import {
   checkCommits,
   checkList,
@@ -26,7 +27,7 @@ export interface Scenario {
   /** Whether another process was killed then in the middle of a fold, and has left its lock. */
   readonly cutShort?: boolean;
   readonly processes: readonly {
-    readonly folds: 'in time' | 'at close' | 'at once';
+    readonly role: Role;
     /** By whose clock every fold is due. */
     readonly late?: boolean;
     readonly steps: readonly ModelStep[];
@@ -117,9 +118,9 @@ export class Explorer {
     lie?: Lie,
   ) {
     this.hasReaders = scenario.processes.some(({ steps }) => steps.some(({ verb }) => verb === 'list'));
-    this.replays = scenario.processes.map(({ folds, late = false, steps }, process) => {
+    this.replays = scenario.processes.map(({ role, late = false, steps }, process) => {
       const clockMs = CLOCK_MS + (late ? HOUR_MS : 0);
-      return new Replay({ dir: SIMULATED_DIR, clockMs, folds, steps }, process, scenario.coarse === true, lie);
+      return new Replay({ dir: SIMULATED_DIR, clockMs, role, steps }, process, scenario.coarse === true, lie);
     });
   }
 

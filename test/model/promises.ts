@@ -14,8 +14,8 @@ export interface Sight extends Contents {
   readonly rawStages: ReadonlyMap<string, number>;
 }
 
-const STAGES = { pending: 1, processing: 2, completed: 3, failed: 3 } as const;
-const DEAD = 4;
+const STAGES = { pending: 1, processing: 2, completed: 3, failed: 3, dead: 4 } as const;
+const DEAD = STAGES.dead;
 const OBSERVER = 90;
 const STORE_FILES = ['queue.json', 'dlq.json', 'config.json', 'journal.ndjson'].map(
   (name) => `${SIMULATED_DIR}/${name}`,
@@ -39,7 +39,7 @@ function systemAlone(files: Files, now: number): System {
 }
 
 async function run(system: System, steps: Program['steps'], clockMs: number): Promise<unknown[]> {
-  const program: Program = { dir: SIMULATED_DIR, clockMs, folds: 'at close', steps };
+  const program: Program = { dir: SIMULATED_DIR, clockMs, role: 'command', steps };
   const { acknowledged, failed } = await runAlone(program, OBSERVER, (call) => system.perform(call));
   assert.equal(failed, undefined, `somebody who comes now cannot ${steps.map(({ verb }) => verb).join(', ')}`);
   return acknowledged.map((json) => JSON.parse(json) as unknown);
@@ -196,7 +196,7 @@ function verbsOf(step: ModelStep): readonly Verb[] {
     case 'contents':
     case 'configure':
     case 'list':
-    case 'idle':
+    case 'fold':
     case 'close':
     case 'repair':
       return [];

@@ -9,8 +9,9 @@
  * A call that no other process can notice or influence is no point of its own: it is made together with the call before.
  */
 import fs from 'node:fs';
-import { FileStore, type FileStoreOptions } from '../../db/stores/file/fileStore.js';
+import type { Role } from '../../db/store.js';
 import { contentsOf, perform } from '../db/stores/file/steps.js';
+import { fileStore } from '../helpers/testStore.js';
 import type { ModelStep } from './promises.js';
 import { type Answer, type Call, contentOf, FIRST_FD, type Stat } from './simulatedFs.js';
 
@@ -18,7 +19,7 @@ export interface Program {
   readonly dir: string;
   /** What the store takes for the time; the machine's clock is another. */
   readonly clockMs: number;
-  readonly folds: NonNullable<FileStoreOptions['folds']>;
+  readonly role: Role;
   readonly steps: readonly ModelStep[];
 }
 
@@ -252,8 +253,8 @@ const ROOT = '/simulated';
 const isSimulated = (path: unknown): path is string => typeof path === 'string' && path.startsWith(ROOT);
 export const SIMULATED_DIR = `${ROOT}/store`;
 
-function begin(run: Run, { dir, clockMs, folds, steps }: Program): Promise<void> {
-  const open = () => new FileStore(dir, { clock: () => clockMs, folds });
+function begin(run: Run, { dir, clockMs, role, steps }: Program): Promise<void> {
+  const open = () => fileStore(dir, { clock: () => clockMs, role });
   const work = async () => {
     let store = open();
     for (const step of steps) {

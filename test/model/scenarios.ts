@@ -13,32 +13,30 @@ const ATREST = [create('x'), close];
 
 type Actor = Scenario['processes'][number];
 /** An enqueue beside workers: a line in the journal. */
-const adds = (id: string): Actor => ({ folds: 'at close', steps: [create(id)] });
-/** The same that tidies up before it leaves. */
-const addsAndTidies = (id: string): Actor => ({ folds: 'at close', steps: [create(id), close] });
-/** An enqueue with no worker about: a fold. */
-const addsByFold = (id: string): Actor => ({ folds: 'at once', steps: [create(id)] });
+const adds = (id: string): Actor => ({ role: 'command', steps: [create(id)] });
+/** An enqueue with no worker about: it tidies up before it leaves. */
+const addsAndTidies = (id: string): Actor => ({ role: 'command', steps: [create(id), close] });
 /** A worker that claims a job, and folds at once: a line in the journal, then a fold. */
 const claimsAndFolds = (worker: string): Actor => ({
-  folds: 'in time',
+  role: 'worker',
   late: true,
   steps: [{ verb: 'claim', worker, now: T }],
 });
-const claims = (worker: string): Actor => ({ folds: 'at close', steps: [{ verb: 'claim', worker, now: T }] });
+const claims = (worker: string): Actor => ({ role: 'command', steps: [{ verb: 'claim', worker, now: T }] });
 const configures = (key: 'max_retries' | 'backoff_base', value: number): Actor => ({
-  folds: 'at close',
+  role: 'command',
   steps: [{ verb: 'configure', key, value }],
 });
-const reads: Actor = { folds: 'at close', steps: [{ verb: 'list' }, { verb: 'list' }] };
-const tidies: Actor = { folds: 'at close', steps: [close] };
+const reads: Actor = { role: 'command', steps: [{ verb: 'list' }, { verb: 'list' }] };
+const tidies: Actor = { role: 'command', steps: [close] };
 
 const ALL = Number.POSITIVE_INFINITY;
 
 export const SCENARIOS: readonly Scenario[] = [
   {
-    name: 'a fold that adds, and a claim with a fold',
+    name: 'one that adds and tidies up, and a claim with a fold',
     before: ATREST,
-    processes: [addsByFold('a'), claimsAndFolds('w')],
+    processes: [addsAndTidies('a'), claimsAndFolds('w')],
     coarse: true,
     budget: { long: 1 },
     preemptions: [4, ALL],
@@ -46,7 +44,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'the same, call by call',
     before: ATREST,
-    processes: [addsByFold('a'), claimsAndFolds('w')],
+    processes: [addsAndTidies('a'), claimsAndFolds('w')],
     budget: { long: 1 },
     preemptions: [2, 5],
   },
@@ -63,7 +61,7 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'a fold that was cut short',
     before: [create('x')],
     cutShort: true,
-    processes: [claims('w'), addsByFold('a')],
+    processes: [claims('w'), addsAndTidies('a')],
     coarse: true,
     budget: { long: 0 },
     preemptions: [3, 5],
@@ -71,7 +69,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'a store that is new',
     before: [],
-    processes: [adds('a'), addsByFold('b')],
+    processes: [adds('a'), addsAndTidies('b')],
     budget: { long: 1 },
     preemptions: [1, 3],
   },
@@ -91,9 +89,9 @@ export const SCENARIOS: readonly Scenario[] = [
     preemptions: [2, 3],
   },
   {
-    name: 'a fold that adds, one that adds, and a claim with a fold',
+    name: 'one that adds and tidies up, one that adds, and a claim with a fold',
     before: ATREST,
-    processes: [addsByFold('a'), adds('b'), claimsAndFolds('w')],
+    processes: [addsAndTidies('a'), adds('b'), claimsAndFolds('w')],
     coarse: true,
     budget: { long: 2 },
     preemptions: [1, 2],
@@ -109,7 +107,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'some are killed',
     before: ATREST,
-    processes: [addsByFold('a'), claimsAndFolds('w'), tidies],
+    processes: [addsAndTidies('a'), claimsAndFolds('w'), tidies],
     coarse: true,
     budget: { long: 0, short: 2 },
     preemptions: [2, 4],
@@ -117,7 +115,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'a lock that is renewed',
     before: ATREST,
-    processes: [addsByFold('a'), claimsAndFolds('w')],
+    processes: [addsAndTidies('a'), claimsAndFolds('w')],
     coarse: true,
     budget: { long: 1, brief: 1 },
     preemptions: [1, 3],
@@ -125,7 +123,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'a reader',
     before: ATREST,
-    processes: [addsByFold('a'), claimsAndFolds('w'), reads],
+    processes: [addsAndTidies('a'), claimsAndFolds('w'), reads],
     coarse: true,
     budget: { long: 0 },
     preemptions: [3, 5],

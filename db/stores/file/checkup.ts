@@ -8,23 +8,22 @@ import { findTempFiles, identityOf, makeDirectory, readWhole, removeFile } from 
 import { type HeldLock, inspectLock } from '../../../utils/lock.js';
 import { pidExists } from '../../../utils/processIdentity.js';
 import { writeTemp } from '../../../utils/tempFiles.js';
-import { configContent, salvageSettings } from '../../repositories/configRepo.js';
-import type { Check, WorkerRepo } from '../../store.js';
+import type { Check } from '../../store.js';
+import type { Records } from '../records.js';
+import { isTrusted } from '../trust.js';
 import { replaceFile, replaceSnapshot, type Snapshot } from './fold.js';
 import { type NamedFile, sealDamaged } from './journal.js';
-import { logFileName } from './logFileName.js';
 import { replacedFiles, type StorePaths } from './paths.js';
 import { type Salvage, salvage } from './salvage.js';
-import { isTrusted } from './trust.js';
-import { contentOfRecords, EMPTY_FILE, View } from './view.js';
+import { salvageSettings, settingsContent } from './settingsFile.js';
+import { contentOfJobs, EMPTY_FILE } from './snapshot.js';
+import { perFile, type SnapshotName } from './snapshotFiles.js';
+import { View } from './view.js';
 
 export interface Checkup {
   readonly paths: StorePaths;
   readonly clock: Clock;
   underLock<T>(section: (held: HeldLock) => Promise<T>): Promise<T>;
-  readonly workers: WorkerRepo;
-  /** Those of all jobs, the dead too; called only when their files are whole. */
-  ids(): Promise<string[]>;
 }
 
 /** A fold needs as much room as the files have, and a little for the commits before it. */
@@ -49,17 +48,9 @@ export async function* checkFiles(checkup: Checkup): AsyncGenerator<Check> {
   yield await looked('ownership', () => checkOwnership(findAccessFaults(paths)));
   yield await looked('permissions', () => checkPermissions(findAccessFaults(paths)));
   yield await looked('config.json', () => checkConfig(checkup));
-  let areWhole = true;
-  for (const check of checkRecords(checkup)) {
-    areWhole &&= check.state === 'ok';
-    yield check;
-  }
+  yield* checkRecords(checkup);
   yield await looked('lock', () => checkLock(checkup));
   yield await looked('temporary files', () => checkTempFiles(checkup));
-  yield await looked('worker records', () => checkWorkerRecords(checkup));
-  // After a repair what it has left out may still be wanted, and so may the logs.
-  if (areWhole) yield await looked('logs', () => checkLogs(checkup));
-  else yield ok('logs', 'not looked at, as long as it is not sure which jobs there are');
 }
 
 /** What cannot be looked at is wrong. */
@@ -203,7 +194,7 @@ function checkConfig({ paths, clock, underLock }: Checkup): Check {
         underLock(async (held) => {
           const kept = keep([paths.config], paths, clock());
           const content = readWhole(paths.config)?.content ?? Buffer.alloc(0);
-          replaceFile(paths.config, configContent(salvageSettings(paths.config, content).values), paths, held);
+          replaceFile(paths.config, settingsContent(salvageSettings(paths.config, content).values), paths, held);
           return `the default holds where it was wrong; the former file is in ${kept}`;
         }),
     };
@@ -229,10 +220,10 @@ function* checkRecords(checkup: Checkup): Generator<Check> {
   const damage = findDamage(paths);
   if (damage === undefined) {
     const view = View.open(paths);
-    const { state, journal } = view;
+    const { records, journal } = view;
     view.close();
-    yield whole(checkup, 'queue', counted(state.listJobs().length, 'job'), journal?.header.queue);
-    yield whole(checkup, 'dlq', counted(state.countDead(), 'job'), journal?.header.dlq);
+    yield whole(checkup, 'queue', counted(records.listQueue().length, 'job'), journal?.header.queue);
+    yield whole(checkup, 'dlq', counted(records.count('dead'), 'job'), journal?.header.dlq);
     const { commits = 0, sealed = false } = journal ?? {};
     if (journal === null && identityOf(paths.queue) !== null) yield goneJournal(checkup);
     else
@@ -247,7 +238,7 @@ function* checkRecords(checkup: Checkup): Generator<Check> {
     yield unusable(name, error);
     return;
   }
-  const { faults, journal, state } = salvaged;
+  const { faults, journal, records } = salvaged;
   const isAlone = Object.values(faults).every((list) => list.length === 0);
   let isRepaired = false;
   for (const [name, key] of files) {
@@ -265,7 +256,7 @@ function* checkRecords(checkup: Checkup): Generator<Check> {
       name,
       state: 'wrong',
       fact,
-      remedy: `${FIX} keeps the ${describeState(state)} that can be read, and a copy of the files.`,
+      remedy: `${FIX} keeps the ${described(records)} that can be read, and a copy of the files.`,
       repair: async () => {
         const done = await repairRecords(checkup);
         isRepaired = true;
@@ -276,7 +267,7 @@ function* checkRecords(checkup: Checkup): Generator<Check> {
 }
 
 /** A snapshot file that can be read, or is not there, which counts as empty. @param named by the journal */
-function whole(checkup: Checkup, key: 'queue' | 'dlq', fact: string, named: NamedFile | null | undefined): Check {
+function whole(checkup: Checkup, key: SnapshotName, fact: string, named: NamedFile | null | undefined): Check {
   const { paths } = checkup;
   const name = `${key}.json`;
   if (!named || named.size <= EMPTY_FILE.length || identityOf(paths[key]) !== null) return ok(name, fact);
@@ -297,8 +288,8 @@ const goneJournal = (checkup: Checkup): Check => ({
   repair: () => repairRecords(checkup),
 });
 
-const describeState = (state: Salvage['state']) =>
-  `${counted(state.listJobs().length, 'job')} and ${counted(state.countDead(), 'dead job')}`;
+const described = (records: Records) =>
+  `${counted(records.listQueue().length, 'job')} and ${counted(records.count('dead'), 'dead job')}`;
 
 const counted = (n: number, noun: string) => `${n} ${noun}${n === 1 ? '' : 's'}`;
 
@@ -307,7 +298,7 @@ function findDamage(paths: StorePaths): string | undefined {
   let view: View | undefined;
   try {
     view = View.open(paths);
-    view.state; // it is read when it is asked for
+    view.records; // they are read when they are asked for
     return undefined;
   } catch (error) {
     if (error instanceof QueuectlError) return error.fact;
@@ -322,15 +313,16 @@ function repairRecords({ paths, clock, underLock }: Checkup): Promise<string> {
     const now = clock();
     const kept = keep([paths.queue, paths.dlq, paths.journal], paths, now);
     held.renew();
-    const { state, journal } = salvage(paths);
+    const { records, journal } = salvage(paths);
     held.renew();
     const next: Snapshot = {
-      queue: contentOfRecords(state.listJobs()),
-      dlq: contentOfRecords(state.listDead()),
+      contents: perFile((file) =>
+        contentOfJobs(file, file.name === 'queue' ? records.listQueue() : records.listDead()),
+      ),
       header: (named) => ({ journal: 1, first: journal.nextSeq, folded_at: now, fold_ms: 0, ...named }),
     };
-    replaceSnapshot(paths, held, next, { seal: () => sealDamaged(paths.journal) });
-    return `${describeState(state)} are kept; the former files are in ${kept}`;
+    replaceSnapshot(paths, held, next, () => sealDamaged(paths.journal));
+    return `${described(records)} are kept; the former files are in ${kept}`;
   });
 }
 
@@ -388,70 +380,4 @@ function checkTempFiles({ paths, underLock }: Checkup): Check {
         return `removed: ${found.length}`;
       }),
   };
-}
-
-async function checkWorkerRecords({ paths, workers, clock }: Checkup): Promise<Check> {
-  const name = 'worker records';
-  const { unreadable } = await workers.survey();
-  const dead = unreadable.filter(({ mayLive }) => !mayLive);
-  const doubtful = unreadable.find(({ mayLive }) => mayLive);
-  const first = doubtful ?? dead[0];
-  if (first === undefined) return ok(name, 'all can be read');
-  const fact = `${first.fault.fact}${unreadable.length > 1 ? ` (and ${unreadable.length - 1} more)` : ''}`;
-  const byHand = 'End the process that its name begins with if that is a worker; if not, delete the file.';
-  return {
-    name,
-    state: 'wrong',
-    fact,
-    remedy: doubtful === undefined ? `Its worker is gone; ${FIX} keeps a copy and removes it.` : byHand,
-    ...(dead.length === 0 ? {} : { repair }),
-  };
-  async function repair(): Promise<string> {
-    const kept = keep(
-      dead.map(({ path }) => path),
-      paths,
-      clock(),
-    );
-    for (const { path } of dead) removeFile(path); // what is noted of its commands is for those who recover its jobs
-    if (doubtful !== undefined) throw new QueuectlError('DAMAGED', doubtful.fault.fact, byHand);
-    return `removed; a copy is in ${kept}`;
-  }
-}
-
-async function checkLogs({ paths, clock, ids }: Checkup): Promise<Check> {
-  const name = 'logs';
-  const logs = namesIn(paths.logs); // before the jobs are read: one added meanwhile has its log looked for in vain only
-  const wanted = new Set((await ids()).map(logFileName));
-  const without = logs.filter((log) => log.endsWith('.log') && !wanted.has(log));
-  const { replaced } = paths;
-  // All three are replaced together, those that are there.
-  const isRepair = (moment: string) =>
-    namesIn(`${replaced}/${moment}`).some((name) => /^(queue|dlq|journal)\./.test(name));
-  const isKept = namesIn(replaced).some(isRepair);
-  if (without.length === 0) return ok(name, `${logs.length}, each of a job`);
-  if (isKept) {
-    const why = `as long as ${replaced} has the files from before a repair`;
-    return ok(name, `${logs.length}, ${without.length} of them of no job, but kept ${why}`);
-  }
-  return {
-    name,
-    state: 'wrong',
-    fact: `${without.length} of ${logs.length} are of no job, as ${paths.logs}/${without[0]}`,
-    remedy: `They do no harm; ${FIX} moves them away.`,
-    repair: async () => {
-      const away = `${momentDirectory(paths, clock())}/logs`;
-      makeDirectory(away);
-      for (const log of without) fs.renameSync(`${paths.logs}/${log}`, `${away}/${log}`);
-      return `moved to ${away}`;
-    },
-  };
-}
-
-function namesIn(directory: string): string[] {
-  try {
-    return fs.readdirSync(directory);
-  } catch (error) {
-    if (errnoCode(error) === 'ENOENT') return [];
-    throw storageError(error, `read ${directory}`);
-  }
 }

@@ -1,46 +1,140 @@
 /** The changes of one transaction while it is made. Records are read through it, so later verbs see earlier ones. */
-import { QueuectlError } from '../../../utils/errors.js';
-import { quote } from '../../../utils/text.js';
-import type { DeadJob, Job } from '../../model/job.js';
-import type { Change, QueueState } from './queueState.js';
+import type { Job, JobState, WaitingJob } from '../../model/job.js';
+import type { JobQuery, Reader, Stored, Table, Tables, Transaction, Write } from '../../store.js';
+import type { Records } from '../records.js';
+import { fileOf, type PerFile, perFile, SNAPSHOT_FILES, type SnapshotName } from './snapshotFiles.js';
 import type { View } from './view.js';
 
-export class Draft {
-  private readonly jobs = new Map<string, Job | null>();
-  private readonly dead = new Map<string, DeadJob | null>();
-  /** Set as long as all it does is adding jobs, which needs no records in memory. */
-  private readonly addedLines: string[] = [];
-  private adds = true;
+/** Reads records, as they are whenever it is asked. */
+export class RecordReader implements Reader {
+  constructor(protected readonly view: View) {}
+
+  protected get records(): Records {
+    return this.view.records;
+  }
+
+  async get<T extends Table>(_table: T, id: string): Promise<Stored<Tables[T]> | undefined> {
+    return this.records.get(id);
+  }
+
+  async jobs(query: JobQuery): Promise<Stored<Job>[]> {
+    return this.records.find(query);
+  }
+
+  async count(): Promise<ReadonlyMap<JobState, number>> {
+    return this.records.counts();
+  }
+
+  async runnable({ now, limit }: { now: number; limit: number }): Promise<Stored<WaitingJob>[]> {
+    return this.records.runnable(now, limit);
+  }
+
+  async nextRunAt(): Promise<number | undefined> {
+    return this.records.nextRunAt();
+  }
+}
+
+/** The rows that a commit puts into one file, as JSON, and the ids of those that go. */
+interface Part {
+  readonly put: Map<string, string>;
+  readonly del: Set<string>;
+}
+
+export class Draft extends RecordReader implements Transaction {
+  private readonly change = new Map<string, Job | null>();
+  private readonly parts: PerFile<Part> = perFile(() => ({ put: new Map(), del: new Set() }));
+  /** As long as all it does is adding jobs, which needs no records in memory: those jobs as JSON, in the order of `change`. */
+  private added: string[] | null = [];
   /** The job stringified last, and its JSON from behind the command on. */
   private model: Job | undefined;
   private modelEnd = '';
-  private inState = false;
-  /** Whether it must be on disk before it is acknowledged. */
-  durable = false;
+  private inRecords = false;
+  /** The number that its commit will have. */
+  private readonly seq: number;
 
-  constructor(private readonly view: View) {}
-
-  /** The records as this transaction has left them so far. */
-  get state(): QueueState {
-    const { state } = this.view;
-    if (!this.inState) {
-      for (const job of this.jobs.values()) if (job !== null) state.putJob(job); // added before they were loaded
-      this.inState = true;
-    }
-    return state;
+  constructor(view: View) {
+    super(view);
+    this.seq = view.journal?.nextSeq ?? 0;
   }
 
-  /**
-   * @param hasNewId the id was made just now, so that nobody can have it
-   * @throws QueuectlError DUPLICATE_ID
-   */
-  addJob(job: Job, hasNewId: boolean): void {
-    const isTaken = !hasNewId && (this.jobs.get(job.id) || this.view.has(job.id));
-    const state = this.view.isLoaded ? this.state : undefined; // it may be the search that loaded them
-    if (isTaken) throw new QueuectlError('DUPLICATE_ID', `the id ${quote(job.id)} is taken`, 'Choose another id.');
-    state?.putJob(job);
-    this.jobs.set(job.id, job);
-    this.addedLines.push(this.stringify(job));
+  /** The records as this transaction has left them so far. */
+  protected override get records(): Records {
+    const { records } = this.view;
+    if (!this.inRecords) {
+      records.apply(this.change, this.seq); // added before they were loaded
+      this.inRecords = true;
+    }
+    return records;
+  }
+
+  async write<T extends Table>(_table: T, writes: readonly Write<Tables[T]>[]): Promise<readonly string[]> {
+    const stale = this.findStale(writes);
+    if (stale.length > 0) return stale;
+    for (const { id, before, after } of writes) {
+      if (before === null && after === null) continue; // there was none, and there is to be none
+      if (before === null && after !== null && after.state !== 'dead') this.add(after);
+      else if (after === null) this.remove(id, before);
+      else this.put(before, after);
+    }
+    return stale;
+  }
+
+  private findStale(writes: readonly Write<Job>[]): string[] {
+    const stale: string[] = [];
+    const seen = new Set<string>();
+    for (const { id, before, isNew = false } of writes) {
+      const isTaken = before === null ? this.isTaken(id, isNew) : this.records.get(id) !== before;
+      if (isTaken || seen.has(id)) stale.push(id);
+      if (writes.length > 1 && !isNew) seen.add(id);
+    }
+    return stale;
+  }
+
+  private isTaken(id: string, isNew: boolean): boolean {
+    const own = this.change.get(id);
+    return own === undefined ? !isNew && this.view.has(id) : own !== null;
+  }
+
+  private add(job: Job): void {
+    if (this.added === null) {
+      this.put(null, job);
+      return;
+    }
+    if (this.inRecords || this.view.isLoaded) this.records.put(job, this.seq);
+    this.change.set(job.id, job);
+    this.added.push(this.stringify(job));
+  }
+
+  private put(before: Stored<Job> | null, job: Job): void {
+    this.settleAdded();
+    this.records.put(job, this.seq);
+    this.change.set(job.id, job);
+    const file = fileOf(job);
+    const part = this.parts[file.name];
+    part.put.set(job.id, JSON.stringify(file.toRow(job)));
+    part.del.delete(job.id);
+    if (before !== null && fileOf(before.record) !== file) this.takeFrom(before.record);
+  }
+
+  private remove(id: string, before: Stored<Job> | null): void {
+    this.settleAdded();
+    this.records.remove(id);
+    this.change.set(id, null);
+    if (before !== null) this.takeFrom(before.record);
+  }
+
+  /** From now on it does more than adding jobs. */
+  private settleAdded(): void {
+    if (this.added === null) return;
+    const ids = this.change.keys();
+    for (const line of this.added) this.parts.queue.put.set(ids.next().value ?? '', line);
+    this.added = null;
+  }
+
+  private takeFrom(job: Job): void {
+    const { put, del } = this.parts[fileOf(job).name];
+    put.delete(job.id);
+    del.add(job.id);
   }
 
   /** JSON.stringify, three times as fast for jobs that are added together: they differ in id and command only. */
@@ -53,59 +147,46 @@ export class Draft {
     return `{"id":${JSON.stringify(job.id)},"command":${JSON.stringify(job.command)},${this.modelEnd}`;
   }
 
-  putJob(job: Job): void {
-    this.state.putJob(job);
-    this.jobs.set(job.id, job);
-    this.adds = false;
-  }
-
-  removeJob(id: string): void {
-    this.state.removeJob(id);
-    this.jobs.set(id, null);
-    this.adds = false;
-  }
-
-  putDead(entry: DeadJob): void {
-    this.state.putDead(entry);
-    this.dead.set(entry.id, entry);
-    this.adds = false;
-  }
-
-  removeDead(id: string): void {
-    this.state.removeDead(id);
-    this.dead.set(id, null);
-    this.adds = false;
-  }
-
-  /** Whether all of it is added jobs, and no records were needed for that. */
-  get onlyAdds(): boolean {
-    return this.adds && !this.view.isLoaded;
-  }
-
   get isEmpty(): boolean {
-    return this.jobs.size === 0 && this.dead.size === 0;
+    return this.change.size === 0;
   }
 
-  /** Appends all of it as one line and tells the view. @returns false when it must be done over on a fresh view */
-  commit(): 'done' | 'done, view outdated' | 'void' {
+  /**
+   * Appends all of it as one line and tells the view.
+   *
+   * @param durable whether it must be on disk before this returns
+   * @returns `void` when it must be done over on a fresh view
+   */
+  commit(durable: boolean): 'done' | 'done, view outdated' | 'void' {
     const { journal } = this.view;
     if (journal === null) throw new Error('a fold makes the journal before anything is committed');
-    const members = this.adds
-      ? `"queue":{"put":[${this.addedLines.join(',')}]}`
-      : [...membersOf('queue', this.jobs), ...membersOf('dlq', this.dead)].join(',');
-    const landing = journal.append(members, this.durable);
+    const { seq, change } = this;
+    const { files, members } = this.line();
+    const landing = journal.append(members, durable);
     if (landing === 'void') return 'void';
     if (landing === 'among others') return 'done, view outdated';
-    const change: Change = { jobs: this.jobs, dead: this.dead };
-    if (this.view.isLoaded) this.view.noteApplied(change);
-    else this.view.noteAdded(change, this.addedLines);
+    if (this.view.isLoaded) {
+      this.records; // which may have been loaded after the first jobs were added
+      this.view.noteApplied(files);
+    } else this.view.noteAdded({ change, files, seq }, this.added ?? []);
     return 'done';
   }
 
-  /** Tells the view of jobs that are added and not committed yet. */
-  noteAdded(): void {
-    this.view.noteAdded({ jobs: this.jobs, dead: this.dead }, this.addedLines);
+  /** What the line of the journal holds, and which files it changes. */
+  private line(): { files: SnapshotName[]; members: string } {
+    if (this.added !== null) return { files: ['queue'], members: `"queue":{"put":[${this.added.join(',')}]}` };
+    const files = SNAPSHOT_FILES.map(({ name }) => name).filter((name) => !isEmptyPart(this.parts[name]));
+    return { files, members: files.map((name) => `"${name}":{${membersOf(this.parts[name])}}`).join(',') };
   }
+}
+
+const isEmptyPart = ({ put, del }: Part) => put.size + del.size === 0;
+
+function membersOf({ put, del }: Part): string {
+  const members: string[] = [];
+  if (put.size > 0) members.push(`"put":[${[...put.values()].join(',')}]`);
+  if (del.size > 0) members.push(`"del":[${Array.from(del, (id) => JSON.stringify(id)).join(',')}]`);
+  return members.join(',');
 }
 
 /** Whether two jobs have the same fields, and but for these two the same values. */
@@ -115,19 +196,4 @@ function differInIdAndCommand(a: Job, b: Job): boolean {
     fields.length === Object.keys(b).length &&
     fields.every((field) => field === 'id' || field === 'command' || a[field] === b[field])
   );
-}
-
-function membersOf(file: 'queue' | 'dlq', records: ReadonlyMap<string, object | null>): string[] {
-  if (records.size === 0) return [];
-  const put: string[] = [];
-  const del: string[] = [];
-  for (const [id, record] of records) {
-    if (record === null) del.push(JSON.stringify(id));
-    else put.push(JSON.stringify(record));
-  }
-  const parts = [
-    ...(put.length > 0 ? [`"put":[${put.join(',')}]`] : []),
-    ...(del.length > 0 ? [`"del":[${del.join(',')}]`] : []),
-  ];
-  return [`"${file}":{${parts.join(',')}}`];
 }

@@ -9,32 +9,27 @@
  * stopped does no harm when it wakes: its line is void, and it starts over.
  */
 import fs from 'node:fs';
-import { type Clock, systemClock } from '../../../utils/clock.js';
+import { type Clock, monotonicMs, systemClock } from '../../../utils/clock.js';
 import { errnoCode, QueuectlError, storageError } from '../../../utils/errors.js';
-import { identityOf, makeDirectory, removeTempFiles, syncDirectory } from '../../../utils/files.js';
+import { identityOf, makeDirectory, removeTempFiles } from '../../../utils/files.js';
 import { type HeldLock, LockLostError, lock } from '../../../utils/lock.js';
 import { Mutex } from '../../../utils/mutex.js';
-import { isAlive } from '../../../utils/processIdentity.js';
 import { DEFAULT_CONFIG } from '../../model/settings.js';
-import type { Access } from '../../repositories/access.js';
-import { configContent, FileConfigRepo } from '../../repositories/configRepo.js';
-import { FileDlqRepo } from '../../repositories/dlqRepo.js';
-import { FileJobRepo } from '../../repositories/jobRepo.js';
-import { FileWorkerRepo } from '../../repositories/workerRepo.js';
-import type { Check, Repositories, Store } from '../../store.js';
-import { Draft } from './draft.js';
+import type { Check, Durability, Reader, Store, StoreOptions, Transaction } from '../../store.js';
+import { checkTrust } from '../trust.js';
+import { Draft, RecordReader } from './draft.js';
 import { Journal } from './journal.js';
-import { logFileName } from './logFileName.js';
-import { replacedFiles, type StorePaths, storePaths } from './paths.js';
-import type { QueueState } from './queueState.js';
-import { checkTrust } from './trust.js';
-import { SnapshotGoneError, View } from './view.js';
+import { replacedFiles, type StorePaths, storePaths, trustedParts } from './paths.js';
+import { SettingsFile, settingsContent } from './settingsFile.js';
+import { SnapshotGoneError } from './snapshot.js';
+import { View } from './view.js';
+import { WorkerFiles } from './workerFiles.js';
 
-const idsOf = (state: QueueState) => [...state.listJobs(), ...state.listDead()].map(({ id }) => id);
-
-/** The snapshot lags by at most this, or by so many times what a fold costs, whichever is longer. */
+/** While commits go on, the snapshot lags by at most this, or by so many times what a fold costs, if that is longer … */
 const LAG_MS = 1000;
 const LAG_FOLDS = 10;
+/** … and once there is none, by at most this. */
+const QUIET_LAG_MS = 200;
 const LAZILY = true;
 /** Once is a process that was stopped; so often is a file system that does not keep times, or a section that takes too long. */
 const LOSSES_MAX = 5;
@@ -42,75 +37,46 @@ const LOSSES_MAX = 5;
 /** Loaded when a file is to be written: `status` and `list` start sooner without it. */
 const foldModule = () => import('./fold.js');
 
-export interface FileStoreOptions {
-  readonly clock?: Clock;
-  /**
-   * When what was committed gets into the snapshot. `in time` is for workers, who see to it that the snapshot does not lag.
-   * Others leave that to them; where there is none they fold `at close`, or `at once` if they add jobs once and leave.
-   */
-  readonly folds?: 'in time' | 'at close' | 'at once';
-}
-
 export class FileStore implements Store {
-  readonly jobs: FileJobRepo;
-  readonly dlq: FileDlqRepo;
-  readonly config: FileConfigRepo;
-  readonly workers: FileWorkerRepo;
+  readonly settings: SettingsFile;
+  readonly workers: WorkerFiles;
+  readonly clock: Clock;
 
   private readonly paths: StorePaths;
-  private readonly clock: Clock;
-  private readonly folds: NonNullable<FileStoreOptions['folds']>;
+  /** Whether it sees to it that the snapshot does not lag. Others leave that to workers; where none is, they fold when they close. */
+  private readonly isWorker: boolean;
   /** Asked for workers only. */
   private readonly wasThere: boolean;
   private readonly turns = new Mutex();
   private view: View | undefined;
   private foldTimer: NodeJS.Timeout | undefined;
+  /** When this process committed last, by its monotonic clock. */
+  private committedAt = 0;
   /** What kept the last fold from happening; the journal has it all, so nothing is lost. */
   private foldFailure: QueuectlError | undefined;
   private closed = false;
 
   /** @param dataDir an absolute path; it is made when something is written to it for the first time */
-  constructor(dataDir: string, { clock = systemClock, folds = 'at close' }: FileStoreOptions = {}) {
+  constructor(
+    dataDir: string,
+    private readonly options: StoreOptions,
+  ) {
     this.paths = storePaths(dataDir);
-    this.clock = clock;
-    this.folds = folds;
-    this.wasThere = folds === 'in time' && fs.existsSync(dataDir);
-    const access: Access = {
-      read: (look) => this.turns.run(async () => look(this.currentState())),
-      write: (change) => this.inTransaction(async (draft) => change(draft)),
-    };
-    this.jobs = new FileJobRepo(access);
-    this.dlq = new FileDlqRepo(access);
-    this.config = new FileConfigRepo(this.paths.config, (next) => this.replaceConfig(next));
-    this.workers = new FileWorkerRepo(this.paths.workers);
+    this.clock = options.clock ?? systemClock;
+    this.isWorker = options.role === 'worker';
+    this.wasThere = this.isWorker && fs.existsSync(dataDir);
+    this.settings = new SettingsFile(this.paths.config, (next) => this.replaceConfig(next));
+    this.workers = new WorkerFiles(this.paths.workers);
   }
 
-  transaction<T>(work: (repositories: Repositories) => Promise<T>): Promise<T> {
-    return this.inTransaction((draft) => {
-      const joined: Access = { read: async (look) => look(draft.state), write: async (change) => change(draft) };
-      return work({ jobs: new FileJobRepo(joined), dlq: new FileDlqRepo(joined) });
-    });
-  }
-
-  look<T>(work: (repositories: Repositories) => Promise<T>): Promise<T> {
-    return this.turns.run(async () => {
-      const state = this.currentState();
-      const joined: Access = {
-        read: async (look) => look(state),
-        write: () => Promise.reject(new Error('a look changes nothing')),
-      };
-      return work({ jobs: new FileJobRepo(joined), dlq: new FileDlqRepo(joined) });
-    });
-  }
-
-  private inTransaction<T>(work: (draft: Draft) => Promise<T>): Promise<T> {
+  transaction<T>(work: (transaction: Transaction) => Promise<T>, durability: Durability): Promise<T> {
     return this.underLock(async (held) => {
       let view = this.refreshedView(LAZILY);
       if (view.mustFoldFirst) {
         const { fold, replaceFile } = await foldModule();
         // so that config.json can be read like the other files from the start
         const { config } = this.paths;
-        if (identityOf(config) === null) replaceFile(config, configContent(DEFAULT_CONFIG), this.paths, held);
+        if (identityOf(config) === null) replaceFile(config, settingsContent({ ...DEFAULT_CONFIG }), this.paths, held);
         fold(view, this.paths, held, this.clock());
         this.dropView(); // it had to parse the records, which this transaction may not need
         view = this.refreshedView(LAZILY);
@@ -120,52 +86,23 @@ export class FileStore implements Store {
       const result = await work(draft);
       if (draft.isEmpty) return result;
       held.renew(); // and so may what this one enqueues
-      if (this.folds === 'at once' && draft.onlyAdds && (await this.isAtRest(view))) {
-        await this.foldIn(draft, view, held);
-        return result;
-      }
-      const commit = draft.commit();
+      // Who is to fold what it commits must be able to: a snapshot that cannot be read is told of before.
+      if (this.options.role === 'command' && !(await this.leavesFoldsToWorkers())) view.readSnapshot();
+      const commit = draft.commit(durability === 'on disk');
       if (commit === 'void') throw new LockLostError();
       if (commit === 'done, view outdated') this.dropView();
-      else if (this.folds === 'in time') await this.foldIfDue(view, held);
+      else if (this.isWorker) await this.foldIfDue(view, held);
+      if (this.isWorker) this.committedAt = monotonicMs();
       return result;
     });
   }
 
-  /** Whether this process has the store to itself, and nothing in the journal. */
-  private async isAtRest(view: View): Promise<boolean> {
-    if (view.needsFold) return false;
-    try {
-      return !(await this.workers.listRecords()).some(isAlive);
-    } catch (error) {
-      if (!(error instanceof QueuectlError)) throw error;
-      return false; // it cannot be told; a line in the journal is right in any case
-    }
-  }
-
-  /**
-   * Commits added jobs by a fold, without a line in the journal that the same process would have to fold next.
-   *
-   * The renaming of queue.json is what commits them: a crash before it leaves a sealed journal that knows nothing of them,
-   * a crash after it a snapshot that has them.
-   */
-  private async foldIn(draft: Draft, view: View, held: HeldLock): Promise<void> {
-    const { fold } = await foldModule();
-    let isCommitted = false;
-    draft.noteAdded();
-    try {
-      fold(view, this.paths, held, this.clock(), () => {
-        isCommitted = true;
-      });
-    } catch (error) {
-      if (!isCommitted) throw error;
-      this.dropView(); // whoever comes next finishes the fold
-      try {
-        syncDirectory(this.paths.dir);
-      } catch (syncError) {
-        throw storageError(syncError, `write ${this.paths.queue}`);
-      }
-    }
+  read<T>(work: (reader: Reader) => Promise<T>): Promise<T> {
+    return this.turns.run(async () => {
+      const result = await work(new RecordReader(this.currentView()));
+      if (this.options.role === 'supervisor') this.dropView(); // it may never need the records again
+      return result;
+    });
   }
 
   /** Runs a section under the lock, over again if it turns out to have lost the lock. */
@@ -216,20 +153,26 @@ export class FileStore implements Store {
     const { dir, lockDir } = this.paths;
     try {
       for (const path of [dir, lockDir]) makeDirectory(path);
-      checkTrust(dir); // somebody else may have made it a moment before
+      checkTrust(dir, trustedParts(this.paths)); // somebody else may have made it a moment before
     } catch (error) {
       throw storageError(error, `make ${dir}`);
     }
   }
 
-  private currentState(): QueueState {
+  private currentView(): View {
     try {
-      return this.refreshedView().state;
+      return this.loadedView();
     } catch (error) {
       if (!(error instanceof SnapshotGoneError)) throw error;
       this.dropView();
-      return this.refreshedView().state;
+      return this.loadedView();
     }
+  }
+
+  private loadedView(): View {
+    const view = this.refreshedView();
+    view.records; // read now, while what it names is surely there
+    return view;
   }
 
   /** @param lazily leaves the snapshot unread until it is needed */
@@ -242,7 +185,7 @@ export class FileStore implements Store {
       view?.close();
       throw error;
     }
-    if (this.folds === 'in time' && this.view.needsFold) this.foldLater(this.view);
+    if (this.isWorker && this.view.needsFold) this.foldLater(this.view);
     return this.view;
   }
 
@@ -275,43 +218,44 @@ export class FileStore implements Store {
     }
   }
 
+  /** Folds once no commit has come for a while, even if nothing else happens; while they come, they fold by themselves. */
   private foldLater(view: View): void {
     if (this.foldTimer !== undefined || this.closed) return;
-    const waitMs = this.foldFailure === undefined ? this.foldDueIn(view, LAG_MS) : LAG_MS;
+    const quietInMs = this.committedAt + QUIET_LAG_MS - monotonicMs();
+    const dueInMs = this.foldFailure === undefined ? this.foldDueIn(view, QUIET_LAG_MS) : LAG_MS;
     this.foldTimer = setTimeout(
       () => {
         this.foldTimer = undefined;
-        this.foldNow(LAG_MS).catch((error: unknown) => {
+        if (monotonicMs() - this.committedAt < QUIET_LAG_MS) return this.foldLater(view);
+        this.fold(QUIET_LAG_MS).catch((error: unknown) => {
           if (!(error instanceof QueuectlError)) throw error;
           this.foldFailure = error;
         });
       },
-      Math.max(waitMs, 10),
+      Math.max(quietInMs, dueInMs, 10),
     );
     this.foldTimer.unref();
   }
 
-  private foldNow(lagMs: number): Promise<void> {
-    return this.underLock(async (held) => {
+  /**
+   * Brings the snapshot up to date, unless it is not older than so many milliseconds.
+   *
+   * @throws QueuectlError what keeps the journal from being read
+   */
+  async fold(lagMs: number): Promise<void> {
+    if (!this.hasSomethingToFold()) return;
+    await this.underLock(async (held) => {
       await this.foldIfDue(this.refreshedView(), held, lagMs);
     });
   }
 
-  async *checkFiles(): AsyncGenerator<Check> {
+  async *check(): AsyncGenerator<Check> {
     const { checkFiles } = await import('./checkup.js');
     yield* checkFiles({
       paths: this.paths,
       clock: this.clock,
-      workers: this.workers,
       underLock: (section) => this.underLock(section),
-      ids: () => this.turns.run(async () => idsOf(this.currentState())),
     });
-  }
-
-  async idle(): Promise<void> {
-    const { view } = this;
-    if (view?.needsFold && this.foldDueIn(view, 0) <= 0) await this.foldNow(0);
-    if (this.folds !== 'in time') await this.turns.run(async () => this.dropView());
   }
 
   private replaceConfig(next: () => Buffer): Promise<void> {
@@ -321,21 +265,12 @@ export class FileStore implements Store {
     });
   }
 
-  async logFile(jobId: string): Promise<string> {
-    try {
-      makeDirectory(this.paths.logs);
-    } catch (error) {
-      throw storageError(error, `make ${this.paths.logs}`);
-    }
-    return `${this.paths.logs}/${logFileName(jobId)}`;
-  }
-
-  watch(onChange: () => void): () => void {
+  subscribe(onNews: () => void): () => void {
     if (!this.wasRemoved()) this.makeDirectories();
     let watcher: fs.FSWatcher;
     try {
       watcher = fs.watch(this.paths.dir, (_event, name) => {
-        if (name === null || `${this.paths.dir}/${name}` === this.paths.journal) onChange();
+        if (name === null || `${this.paths.dir}/${name}` === this.paths.journal) onNews();
       });
     } catch (error) {
       if (errnoCode(error) === undefined) throw error;
@@ -345,8 +280,8 @@ export class FileStore implements Store {
     return () => watcher.close();
   }
 
-  async close(): Promise<QueuectlError | undefined> {
-    if (this.closed) return undefined;
+  async close(): Promise<void> {
+    if (this.closed) return;
     this.closed = true;
     clearTimeout(this.foldTimer);
     try {
@@ -365,10 +300,34 @@ export class FileStore implements Store {
     } finally {
       this.dropView();
     }
-    return this.foldFailure;
+    if (this.foldFailure !== undefined) this.options.onWarning(this.foldFailure);
   }
 
   private async leavesTidyingToMe(): Promise<boolean> {
+    if (!this.hasSomethingToFold()) {
+      this.foldFailure = undefined; // somebody else has folded since
+      return false;
+    }
+    return !(await this.anybodyWorks());
+  }
+
+  /** Whether there is somebody to fold; or, where that cannot be told, might be. */
+  private async leavesFoldsToWorkers(): Promise<boolean> {
+    try {
+      return await this.anybodyWorks();
+    } catch (error) {
+      if (!(error instanceof QueuectlError)) throw error;
+      return true;
+    }
+  }
+
+  private async anybodyWorks(): Promise<boolean> {
+    return (await this.workers.list()).records.some(this.options.isAlive);
+  }
+
+  /** Whether the journal has anything that the snapshot has not; a journal that was read need not be read again. */
+  private hasSomethingToFold(): boolean {
+    if (this.view?.needsFold && this.view.journal?.isCurrent()) return true;
     const journal = Journal.open(this.paths.journal); // by itself: a long snapshot takes its time to read
     if (journal === null) return false;
     try {
@@ -376,10 +335,6 @@ export class FileStore implements Store {
     } finally {
       journal.close();
     }
-    if (journal.commits === 0 && !journal.sealed) {
-      this.foldFailure = undefined; // somebody else has folded since
-      return false;
-    }
-    return !(await this.workers.listRecords()).some(isAlive);
+    return journal.commits > 0 || journal.sealed;
   }
 }

@@ -4,9 +4,9 @@
  * Promise: a crash between any two steps loses nothing, and a process that lost the lock on the way changes nothing.
  * Every file is complete and on disk before the seal makes it due, so a full disk stops a fold before it began:
  *
- *   1. write queue, dlq and the next journal to temporary files
+ *   1. write the snapshot's files and the next journal to temporary files
  *   2. seal the journal: its state is final, and a latecomer's line behind the seal is void
- *   3. the lock must still be ours; rename queue and dlq into place; the directory to disk
+ *   3. the lock must still be ours; rename the snapshot's files into place; the directory to disk
  *   4. rename the next journal into place; the directory to disk
  *
  * Whoever finds a sealed journal starts at 1 and skips 2. Whoever gets the lock removes all temporary files before it
@@ -20,75 +20,70 @@ import { type HeldLock, LockLostError } from '../../../utils/lock.js';
 import { writeTemp } from '../../../utils/tempFiles.js';
 import { Journal, type JournalHeader, type NamedFile } from './journal.js';
 import type { StorePaths } from './paths.js';
-import type { Content, View } from './view.js';
+import type { Content } from './snapshot.js';
+import { type PerFile, perFile, SNAPSHOT_FILES } from './snapshotFiles.js';
+import type { View } from './view.js';
 
 /**
  * Folds the journal of a view that is up to date, under the lock. The view finds the new one when it is refreshed.
  *
- * @param committed given if the view has jobs that no journal has: they are committed when this is called
  * @throws LockLostError when the lock was taken over: the fold is left to the new holder
  * @throws QueuectlError STORAGE: nothing has changed, or a sealed journal is left for the next one to finish
  */
-export function fold(view: View, paths: StorePaths, held: HeldLock, now: number, committed?: () => void): void {
+export function fold(view: View, paths: StorePaths, held: HeldLock, now: number): void {
   const started = monotonicMs();
   const { journal } = view;
-  const fresh = journal === null || identityOf(paths.dlq) === null;
-  const queue = fresh || view.queueChanged ? view.queueContent() : null;
-  held.renew(); // a long queue takes seconds
+  const areAllDue = journal === null || SNAPSHOT_FILES.some(({ name }) => identityOf(paths[name]) === null);
+  const contents = perFile((file) => {
+    const content = areAllDue || view.isChangedIn(file) ? view.contentFor(file) : null;
+    held.renew(); // a long queue takes seconds
+    return content;
+  });
   const next: Snapshot = {
-    queue,
-    dlq: fresh || view.dlqChanged ? view.dlqContent() : null,
+    contents,
     header: (named) => ({
       journal: 1,
-      first: firstNumberAfter(view, committed !== undefined),
+      first: journal === null ? 1 : journal.nextSeq + (journal.sealed ? 0 : 1), // the seal has a number, too
       folded_at: now,
       fold_ms: Math.ceil(monotonicMs() - started),
-      queue: named.queue ?? journal?.header.queue ?? null,
-      dlq: named.dlq ?? journal?.header.dlq ?? null,
+      ...perFile(({ name }) => named[name] ?? journal?.header[name] ?? null),
     }),
   };
-  replaceSnapshot(paths, held, next, {
-    seal: () => {
-      if (journal !== null && !journal.sealed && journal.seal() !== 'alone') throw new LockLostError();
-    },
-    ...(committed === undefined ? {} : { committed }),
+  replaceSnapshot(paths, held, next, () => {
+    if (journal !== null && !journal.sealed && journal.seal() !== 'alone') throw new LockLostError();
   });
 }
 
 /** What the files are to hold; null for one that stays. */
 export interface Snapshot {
-  readonly queue: Content | null;
-  readonly dlq: Content | null;
+  readonly contents: PerFile<Content | null>;
   /** The first line of the next journal. @param named the files that have been written */
-  header(named: Record<'queue' | 'dlq', NamedFile | null>): JournalHeader;
+  header(named: PerFile<NamedFile | null>): JournalHeader;
 }
 
 /**
  * Puts a snapshot and an empty journal into place, under the lock.
  *
- * @param on.seal called when all is on disk: ends the present journal
- * @param on.committed called when queue.json is in place
+ * @param seal called when all is on disk: ends the present journal
  * @throws LockLostError, QueuectlError as `fold` does
  */
-export function replaceSnapshot(
-  paths: StorePaths,
-  held: HeldLock,
-  next: Snapshot,
-  on: { seal(): void; committed?(): void },
-): void {
+export function replaceSnapshot(paths: StorePaths, held: HeldLock, next: Snapshot, seal: () => void): void {
   const temps: string[] = [];
   try {
-    const queue = prepare(paths.queue, next.queue, temps);
-    held.renew();
-    const dlq = prepare(paths.dlq, next.dlq, temps);
-    const header = next.header({ queue: queue?.named ?? null, dlq: dlq?.named ?? null });
+    const prepared = perFile(({ name }) => {
+      const file = prepare(paths[name], next.contents[name], temps);
+      held.renew();
+      return file;
+    });
+    const header = next.header(perFile(({ name }) => prepared[name]?.named ?? null));
     const journal = writeTemp(paths.journal, Journal.firstLine(header));
     temps.push(journal.path);
-    on.seal();
+    seal();
     if (!held.isMine()) throw new LockLostError();
-    if (queue !== null) fs.renameSync(queue.temp, paths.queue);
-    on.committed?.();
-    if (dlq !== null) fs.renameSync(dlq.temp, paths.dlq);
+    for (const { name } of SNAPSHOT_FILES) {
+      const file = prepared[name];
+      if (file !== null) fs.renameSync(file.temp, paths[name]);
+    }
     syncDirectory(paths.dir);
     fs.renameSync(journal.path, paths.journal);
     syncDirectory(paths.dir); // or a power cut would take what is committed to it
@@ -102,12 +97,6 @@ export function replaceSnapshot(
 /** Whether a file was not there any more: who gets the lock removes temporary files, and then may lose it to us again. */
 const isGone = (error: unknown) =>
   errnoCode(error) === 'ENOENT' || (error instanceof Error && errnoCode(error.cause) === 'ENOENT');
-
-/** The number that the next journal begins with. A gap before it tells those who follow to read the snapshot again. */
-function firstNumberAfter({ journal, snapshotIsAhead }: View, hasUnnumbered: boolean): number {
-  const seal = journal === null || journal.sealed ? 0 : 1;
-  return (journal?.nextSeq ?? 1) + seal + (hasUnnumbered || snapshotIsAhead ? 1 : 0);
-}
 
 function prepare(path: string, content: Content | null, temps: string[]): { temp: string; named: NamedFile } | null {
   if (content === null) return null;

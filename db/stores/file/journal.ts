@@ -15,8 +15,9 @@ import { errnoCode, QueuectlError, storageError } from '../../../utils/errors.js
 import { damaged, type FileIdentity, noSpace } from '../../../utils/files.js';
 import { randomHex } from '../../../utils/random.js';
 import { quote } from '../../../utils/text.js';
-import { type DeadJob, findDeadJobFault, findJobFault, type Job } from '../../model/job.js';
-import type { Change } from './queueState.js';
+import type { Job } from '../../model/job.js';
+import type { Change } from '../records.js';
+import { type PerFile, SNAPSHOT_FILES, type SnapshotName } from './snapshotFiles.js';
 
 /** A snapshot file as a journal names it. The checksum is only looked at when the identity differs: a restored backup. */
 export interface NamedFile extends FileIdentity {
@@ -24,7 +25,7 @@ export interface NamedFile extends FileIdentity {
   readonly crc32: number;
 }
 
-export interface JournalHeader {
+export interface JournalHeader extends PerFile<NamedFile | null> {
   /** The version of this format. */
   readonly journal: 1;
   /** The number of the first commit. */
@@ -32,17 +33,24 @@ export interface JournalHeader {
   /** When the fold that made this journal began, and how long it took, in milliseconds. */
   readonly folded_at: number;
   readonly fold_ms: number;
-  readonly queue: NamedFile | null;
-  readonly dlq: NamedFile | null;
 }
 
-interface Line {
+/** For each file that a commit changes: the rows that are put there, and the ids of those that go. */
+interface Line extends Partial<PerFile<{ readonly put?: unknown; readonly del?: unknown }>> {
   readonly seq: number;
   /** Tells the lines of one writer from another's with the same number. */
   readonly by: string;
   readonly seal?: true;
-  readonly queue?: { readonly put?: Job[]; readonly del?: string[] };
-  readonly dlq?: { readonly put?: DeadJob[]; readonly del?: string[] };
+}
+
+/** A commit as it was read. */
+export interface Commit {
+  readonly seq: number;
+  /** Tells who made it from another writer. */
+  readonly by: string;
+  readonly change: Change;
+  /** The snapshot files that are to be written anew because of it. */
+  readonly files: readonly SnapshotName[];
 }
 
 /** The number of a seal that counts whatever the numbers before it are. */
@@ -129,7 +137,7 @@ export class Journal {
    * @param apply called with each commit, in order
    * @throws QueuectlError DAMAGED: a gap in the numbers, or a commit that is none; STORAGE
    */
-  readNews(apply: (change: Change, by: string) => void): void {
+  readNews(apply: (commit: Commit) => void): void {
     const { size } = reading(this.path, () => fs.fstatSync(this.fd));
     if (size < this.seen) throw damaged(this.path, `it was cut to ${size} bytes`);
     if (size === this.seen) return;
@@ -143,7 +151,7 @@ export class Journal {
     this.seen = size;
   }
 
-  private readLine(bytes: Buffer, at: number, apply: (change: Change, by: string) => void): void {
+  private readLine(bytes: Buffer, at: number, apply: (commit: Commit) => void): void {
     if (this.sealed) return;
     const line = parseLine(bytes);
     if (line?.seal === true && line.seq === REPAIRED) {
@@ -154,14 +162,14 @@ export class Journal {
     if (line.seq > this.nextSeq) {
       throw damaged(this.path, gapAt(at, line.seq, this.nextSeq));
     }
-    const change = changeOf(line);
-    if (typeof change === 'string') throw damaged(this.path, `in the commit at byte ${at}, ${change}`);
+    const commit = commitOf(line);
+    if (typeof commit === 'string') throw damaged(this.path, `in the commit at byte ${at}, ${commit}`);
     this.nextSeq += 1;
     if (line.seal === true) {
       this.sealed = true;
     } else {
       this.commits += 1;
-      apply(change, line.by);
+      apply(commit);
     }
   }
 
@@ -211,7 +219,7 @@ export class Journal {
     }
     // Somebody who believed to hold the lock wrote too: the file says whose line has the number.
     let winner = '';
-    this.readNews((_change, by) => {
+    this.readNews(({ by }) => {
       winner ||= by;
     });
     return winner === this.writer ? 'among others' : 'void';
@@ -228,7 +236,7 @@ export class Journal {
 
 /** What can be read of a journal, whatever is wrong with it. */
 export interface SalvagedJournal {
-  readonly changes: readonly Change[];
+  readonly commits: readonly Commit[];
   /** What is wrong, and where; empty for a journal that is whole, or not there. */
   readonly faults: readonly string[];
   /** Higher than every number in it. */
@@ -239,13 +247,13 @@ export interface SalvagedJournal {
 
 /** Reads every commit that can be read, gaps or not. @param content null when there is no journal */
 export function salvageJournal(content: Buffer | null): SalvagedJournal {
-  const changes: Change[] = [];
+  const commits: Commit[] = [];
   const faults: string[] = [];
   let nextSeq = 1;
-  if (content === null) return { changes, faults, nextSeq, newer: undefined };
+  if (content === null) return { commits, faults, nextSeq, newer: undefined };
   const header = parseObject(content.subarray(0, Math.max(content.indexOf(NEWLINE), 0)));
   const isHeaderWhole = header !== undefined && isHeader(header);
-  if (header !== undefined && isNewer(header)) return { changes, faults, nextSeq, newer: Number(header.journal) };
+  if (header !== undefined && isNewer(header)) return { commits, faults, nextSeq, newer: Number(header.journal) };
   if (isHeaderWhole) nextSeq = header.first;
   else faults.push('its first line is no header');
   let isNumbered = isHeaderWhole;
@@ -260,11 +268,11 @@ export function salvageJournal(content: Buffer | null): SalvagedJournal {
     isNumbered = true;
     nextSeq = line.seq + 1;
     if (line.seal === true) break;
-    const change = changeOf(line);
-    if (typeof change === 'string') faults.push(`in the commit at byte ${at}, ${change}`);
-    else changes.push(change);
+    const commit = commitOf(line);
+    if (typeof commit === 'string') faults.push(`in the commit at byte ${at}, ${commit}`);
+    else commits.push(commit);
   }
-  return { changes, faults, nextSeq, newer: undefined };
+  return { commits, faults, nextSeq, newer: undefined };
 }
 
 /**
@@ -361,8 +369,7 @@ const isHeader = (value: Members): value is Members & JournalHeader =>
   Number.isInteger(value.first) &&
   typeof value.folded_at === 'number' &&
   typeof value.fold_ms === 'number' &&
-  isNamedFile(value.queue) &&
-  isNamedFile(value.dlq);
+  SNAPSHOT_FILES.every(({ name }) => isNamedFile(value[name]));
 
 function parseObject(bytes: Buffer): Members | undefined {
   if (!isUtf8(bytes)) return undefined;
@@ -384,25 +391,30 @@ function parseLine(bytes: Buffer): Line | undefined {
 const isLine = (value: Members): value is Members & Line =>
   typeof value.seq === 'number' && Number.isInteger(value.seq) && typeof value.by === 'string';
 
-/** @returns the change, or what is wrong with it */
-function changeOf({ queue, dlq, seal }: Line): Change | string {
-  if (queue === undefined && dlq === undefined && seal !== true) return 'there is neither "queue" nor "dlq"';
-  for (const list of [queue?.put, queue?.del, dlq?.put, dlq?.del]) {
-    if (list !== undefined && !Array.isArray(list)) return '"put" and "del" must be arrays';
+/** @returns the commit, or what is wrong with it */
+function commitOf({ seq, by, seal, ...parts }: Line): Commit | string {
+  const change = new Map<string, Job | null>();
+  const files: SnapshotName[] = [];
+  for (const { name } of SNAPSHOT_FILES) {
+    const { del = [] } = parts[name] ?? {};
+    if (!Array.isArray(del)) return PARTS_FAULT;
+    for (const id of del as unknown[]) change.set(String(id), null);
   }
-  const jobs = new Map<string, Job | null>();
-  const dead = new Map<string, DeadJob | null>();
-  for (const job of queue?.put ?? []) {
-    const fault = findJobFault(job);
-    if (fault !== undefined) return fault;
-    jobs.set(job.id, job);
+  // What goes from one file may stand in another from now on.
+  for (const { name, fromRow } of SNAPSHOT_FILES) {
+    const part = parts[name];
+    if (part === undefined) continue;
+    files.push(name);
+    const { put = [] } = part;
+    if (!Array.isArray(put)) return PARTS_FAULT;
+    for (const row of put as unknown[]) {
+      const job = fromRow(row);
+      if (typeof job === 'string') return job;
+      change.set(job.id, job);
+    }
   }
-  for (const entry of dlq?.put ?? []) {
-    const fault = findDeadJobFault(entry);
-    if (fault !== undefined) return fault;
-    dead.set(entry.id, entry);
-  }
-  for (const id of queue?.del ?? []) jobs.set(id, null);
-  for (const id of dlq?.del ?? []) dead.set(id, null);
-  return { jobs, dead };
+  if (files.length === 0 && seal !== true) return 'there is neither "queue" nor "dlq"';
+  return { seq, by, change, files };
 }
+
+const PARTS_FAULT = '"put" and "del" must be arrays';

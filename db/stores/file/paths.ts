@@ -29,3 +29,14 @@ export const storePaths = (dir: string): StorePaths => ({
 
 /** The files that are only ever replaced whole. */
 export const replacedFiles = ({ queue, dlq, config, journal }: StorePaths): string[] => [queue, dlq, config, journal];
+
+/** What must belong to the user of a store, and to nobody else. */
+export const trustedParts = ({ queue, dlq, config, journal, lockDir, workers, logs }: StorePaths): string[] => [
+  queue,
+  dlq,
+  config,
+  journal,
+  lockDir,
+  workers,
+  logs,
+];

@@ -7,16 +7,17 @@
 import { isUtf8 } from 'node:buffer';
 import { readWhole } from '../../../utils/files.js';
 import { describeJsonFault } from '../../../utils/jsonFault.js';
-import { type DeadJob, findDeadJobFault, findJobFault, type Job } from '../../model/job.js';
+import type { Job } from '../../model/job.js';
+import { type Change, Records } from '../records.js';
 import { type SalvagedJournal, salvageJournal } from './journal.js';
 import type { StorePaths } from './paths.js';
-import { type Change, QueueState } from './queueState.js';
+import { type PerFile, perFile, SNAPSHOT_FILES, type SnapshotFile } from './snapshotFiles.js';
 
 /** What is wrong with each file, in the order of the file; empty for one that is whole. */
-export type Faults = Record<'queue' | 'dlq' | 'journal', string[]>;
+export type Faults = PerFile<string[]> & { readonly journal: string[] };
 
 export interface Salvage {
-  readonly state: QueueState;
+  readonly records: Records;
   readonly faults: Faults;
   readonly journal: SalvagedJournal;
 }
@@ -24,55 +25,56 @@ export interface Salvage {
 /** Reads the files as they are. @throws QueuectlError STORAGE */
 export function salvage(paths: StorePaths): Salvage {
   const contentOf = (path: string) => readWhole(path)?.content ?? null;
-  const queue = salvageRecords(contentOf(paths.queue), findJobFault, (job: Job) => job.updated_at);
-  const dlq = salvageRecords(contentOf(paths.dlq), findDeadJobFault, (entry: DeadJob) => entry.failed_at);
+  const salvaged = perFile((file) => salvageJobs(contentOf(paths[file.name]), file));
   const journal = salvageJournal(contentOf(paths.journal));
-  const state = new QueueState(queue.records, dlq.records);
-  for (const change of journal.changes) state.apply(newerOf(change, state));
-  for (const entry of state.listDead()) {
-    const job = state.getJob(entry.id);
-    if (job === undefined) continue;
-    dlq.faults.push(`the id ${JSON.stringify(entry.id)} is in queue.json too`);
-    if (job.updated_at > entry.failed_at) state.removeDead(entry.id);
-    else state.removeJob(entry.id);
+  const records = new Records();
+  const changed = new Set(journal.commits.flatMap(({ change }) => [...change.keys()]));
+  for (const { name } of SNAPSHOT_FILES) {
+    for (const job of salvaged[name].jobs) {
+      const twin = records.get(job.id)?.record;
+      if (twin !== undefined && !changed.has(job.id)) {
+        salvaged[name].faults.push(`the id ${JSON.stringify(job.id)} is in queue.json too`);
+      }
+      if (twin === undefined || job.updated_at >= twin.updated_at) records.put(job, 0);
+    }
   }
-  return { state, faults: { queue: queue.faults, dlq: dlq.faults, journal: [...journal.faults] }, journal };
+  for (const { change, seq } of journal.commits) records.apply(newerOf(change, records), seq);
+  return {
+    records,
+    faults: { ...perFile(({ name }) => salvaged[name].faults), journal: [...journal.faults] },
+    journal,
+  };
 }
 
 /** A change without what is older than the records that are there: the journal may be that of another snapshot. */
-function newerOf({ jobs, dead }: Change, state: QueueState): Change {
-  const isOlder = (job: Job | null) => job !== null && job.updated_at < (state.getJob(job.id)?.updated_at ?? 0);
-  return { jobs: new Map([...jobs].filter(([, job]) => !isOlder(job))), dead };
+function newerOf(change: Change, records: Records): Change {
+  const isOlder = (job: Job | null) => job !== null && job.updated_at < (records.get(job.id)?.record.updated_at ?? 0);
+  return new Map([...change].filter(([, job]) => !isOlder(job)));
 }
 
-interface Salvaged<T> {
-  readonly records: T[];
+interface Salvaged {
+  readonly jobs: Job[];
   readonly faults: string[];
 }
 
 /** Where a value stands in its file, and the value; or what is wrong there. */
 type Piece = { readonly place: string } & ({ readonly value: unknown } | { readonly fault: string });
 
-function salvageRecords<T extends { readonly id: string }>(
-  content: Buffer | null,
-  findFault: (value: unknown) => string | undefined,
-  changedAt: (record: T) => number,
-): Salvaged<T> {
-  if (content === null) return { records: [], faults: [] };
+function salvageJobs(content: Buffer | null, { fromRow }: SnapshotFile): Salvaged {
+  if (content === null) return { jobs: [], faults: [] };
   const { pieces, faults } = split(content);
-  const records = new Map<string, T>();
+  const jobs = new Map<string, Job>();
   for (const piece of pieces) {
-    const fault = 'fault' in piece ? piece.fault : findFault(piece.value);
-    if (fault !== undefined || 'fault' in piece) {
-      faults.push(`${piece.place}: ${fault}`);
+    const job = 'fault' in piece ? piece.fault : fromRow(piece.value);
+    if (typeof job === 'string') {
+      faults.push(`${piece.place}: ${job}`);
       continue;
     }
-    const record = piece.value as T; // findFault has checked it
-    const twin = records.get(record.id);
-    if (twin !== undefined) faults.push(`${piece.place}: the id ${JSON.stringify(record.id)} occurs twice`);
-    if (twin === undefined || changedAt(record) >= changedAt(twin)) records.set(record.id, record);
+    const twin = jobs.get(job.id);
+    if (twin !== undefined) faults.push(`${piece.place}: the id ${JSON.stringify(job.id)} occurs twice`);
+    if (twin === undefined || job.updated_at >= twin.updated_at) jobs.set(job.id, job);
   }
-  return { records: [...records.values()], faults };
+  return { jobs: [...jobs.values()], faults };
 }
 
 /** The elements of the array; or, where it is none, every object in the file. */

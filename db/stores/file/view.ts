@@ -8,41 +8,24 @@
  * The records are only parsed when somebody asks for them. Adding a job to a long queue needs just the proof that its
  * id is new, which a search through the snapshot's bytes gives; and a generated id is new without any.
  */
-import { crc32 } from '../../../utils/checksum.js';
-import {
-  damaged,
-  type FileIdentity,
-  identityOf,
-  parseJsonFile,
-  readWhole,
-  sameIdentity,
-} from '../../../utils/files.js';
-import { type DeadJob, findDeadJobFault, findJobFault, type Job } from '../../model/job.js';
-import { Journal, type NamedFile } from './journal.js';
+import { damaged, identityOf, sameIdentity } from '../../../utils/files.js';
+import type { Job } from '../../model/job.js';
+import { type Change, Records } from '../records.js';
+import { type Commit, Journal } from './journal.js';
 import type { StorePaths } from './paths.js';
-import { type Change, QueueState } from './queueState.js';
-
-/** A snapshot file. */
-interface BaseFile {
-  readonly path: string;
-  readonly identity: FileIdentity | null;
-  /** Undefined until it is read. */
-  content: Buffer | undefined;
-}
-
-/** What a snapshot file is to hold, and its checksum as a journal names it. */
-export interface Content {
-  readonly bytes: Buffer;
-  readonly crc32: number;
-}
-
-/** The snapshot that a view has not read yet has been replaced: the view is of no use any more. */
-export class SnapshotGoneError extends Error {
-  constructor() {
-    super('the snapshot was replaced before it was read');
-    this.name = 'SnapshotGoneError';
-  }
-}
+import {
+  type BaseFile,
+  type Content,
+  contentBehind,
+  contentOf,
+  contentOfJobs,
+  EMPTY_FILE,
+  isCopy,
+  parseJobs,
+  readBase,
+  unreadBase,
+} from './snapshot.js';
+import { type PerFile, perFile, SNAPSHOT_FILES, type SnapshotFile, type SnapshotName } from './snapshotFiles.js';
 
 /** Jobs added behind a base, the oldest first, as JSON. */
 interface Added {
@@ -52,31 +35,24 @@ interface Added {
   readonly last: number;
 }
 
-/** What a snapshot file of no records holds. */
-export const EMPTY_FILE = '[]\n';
-const FILE_END = '\n]\n';
 /** Searching more bytes than this for new ids takes longer than parsing the records. */
 const SEARCH_BYTES_MAX = 200_000_000;
 
 export class View {
   /** Null until the first fold makes one. */
   private journalNow: Journal | null;
-  private queueIdentity: FileIdentity | null;
-  private dlqIdentity: FileIdentity | null;
-  /** Whether records differ from the snapshot file, so that a fold must write it. */
-  queueChanged = false;
-  dlqChanged = false;
+  private identities: PerFile<BaseFile['identity']>;
+  /** The files whose records differ from the snapshot, so that a fold must write them. */
+  private readonly changedFiles = new Set<SnapshotName>();
   /** The snapshot is not the one the journal names: somebody edited it at rest, and it is taken as it is. */
   private edited = false;
-  /** The snapshot is not the one that the sealed journal names: it may have jobs that the journal has not. */
-  snapshotIsAhead = false;
 
-  private base: { readonly queue: BaseFile; readonly dlq: BaseFile } | null;
-  private changes: Change[] = [];
-  /** The ids in the first `changesIndexed` of `changes`. */
+  private base: PerFile<BaseFile> | null;
+  private commits: Pick<Commit, 'change' | 'seq'>[] = [];
+  /** The ids in the first `commitsIndexed` of `commits`. */
   private readonly changedIds = new Set<string>();
-  private changesIndexed = 0;
-  private loaded: QueueState | undefined;
+  private commitsIndexed = 0;
+  private loaded: Records | undefined;
   /** The jobs this process has added behind the base, as JSON; null once anything else has changed. */
   private added: Added | null = { lines: [], first: null, last: 0 };
   private bytesSearched = 0;
@@ -84,13 +60,11 @@ export class View {
   private constructor(
     private readonly paths: StorePaths,
     journal: Journal | null,
-    queue: BaseFile,
-    dlq: BaseFile,
+    base: PerFile<BaseFile>,
   ) {
     this.journalNow = journal;
-    this.base = { queue, dlq };
-    this.queueIdentity = queue.identity;
-    this.dlqIdentity = dlq.identity;
+    this.base = base;
+    this.identities = perFile(({ name }) => base[name].identity);
   }
 
   /**
@@ -102,8 +76,12 @@ export class View {
     for (;;) {
       const journal = Journal.open(paths.journal);
       try {
-        const view = new View(paths, journal, baseOf(paths.queue), baseOf(paths.dlq));
-        journal?.readNews((change) => view.note(change));
+        const view = new View(
+          paths,
+          journal,
+          perFile((file) => baseOf(file, paths[file.name])),
+        );
+        journal?.readNews((commit) => view.note(commit));
         if (journal === null ? identityOf(paths.journal) === null : journal.isCurrent()) {
           view.checkSnapshot();
           return view;
@@ -124,9 +102,9 @@ export class View {
         if (identityOf(this.paths.journal) === null && this.snapshotStands()) return this;
         return this.reopen();
       }
-      journal.readNews((change) => this.note(change));
+      journal.readNews((commit) => this.note(commit));
       if (!journal.isCurrent()) {
-        journal.readNews((change) => this.note(change)); // up to the seal, which was there before it was replaced
+        journal.readNews((commit) => this.note(commit)); // up to the seal, which was there before it was replaced
         if (!this.followJournal(journal)) return this.reopen();
       } else {
         return this.snapshotStands() ? this : this.reopen(); // a fold is under way or was cut short, or it was edited
@@ -151,12 +129,9 @@ export class View {
   private adopt(journal: Journal): void {
     this.journalNow?.close();
     this.journalNow = journal;
-    this.queueIdentity = journal.header.queue;
-    this.dlqIdentity = journal.header.dlq;
-    this.queueChanged = false;
-    this.dlqChanged = false;
+    this.identities = perFile(({ name }) => journal.header[name]);
+    this.changedFiles.clear();
     this.edited = false;
-    this.snapshotIsAhead = false;
   }
 
   private reopen(): View {
@@ -187,56 +162,50 @@ export class View {
     return this.journalNow === null || this.journalNow.sealed || this.edited;
   }
 
+  /** Whether a fold must write this file. */
+  isChangedIn({ name }: SnapshotFile): boolean {
+    return this.changedFiles.has(name);
+  }
+
   private snapshotStands(): boolean {
-    return (
-      sameIdentity(identityOf(this.paths.queue), this.queueIdentity) &&
-      sameIdentity(identityOf(this.paths.dlq), this.dlqIdentity)
-    );
+    return SNAPSHOT_FILES.every(({ name }) => sameIdentity(identityOf(this.paths[name]), this.identities[name]));
   }
 
   /** Holds the snapshot that was read against the one the journal names. */
   private checkSnapshot(): void {
     const { base, journal } = this;
     if (base === null) return;
-    const header = journal?.header ?? null;
-    const pairs = [
-      [this.paths.queue, base.queue, header?.queue ?? null],
-      [this.paths.dlq, base.dlq, header?.dlq ?? null],
-    ] as const;
-    for (const [path, found, named] of pairs) {
-      if (header !== null && sameIdentity(found.identity, named)) continue;
-      this.queueChanged = true; // so that the next journal names the files that are there
-      this.dlqChanged = true;
+    for (const { name } of SNAPSHOT_FILES) {
+      const found = base[name];
+      const named = journal?.header[name] ?? null;
+      if (journal !== null && sameIdentity(found.identity, named)) continue;
+      for (const file of SNAPSHOT_FILES) this.changedFiles.add(file.name); // the next journal names those that are there
       this.added = null;
       if (isCopy(found, named)) continue;
       if (journal !== null && journal.commits > 0 && !journal.sealed) {
         const what = found.identity === null ? 'it is gone, and was' : 'it is not';
-        throw damaged(path, `${what} the file that ${this.paths.journal} continues`);
+        throw damaged(found.path, `${what} the file that ${this.paths.journal} continues`);
       }
-      if (journal?.sealed) this.snapshotIsAhead = true;
-      else this.edited = true;
+      // Behind a seal it is the next snapshot, of a fold that was cut short: what the journal has is in it.
+      if (journal?.sealed !== true) this.edited = true;
     }
     if (this.edited) this.load();
   }
 
-  private note(change: Change): void {
-    if (change.jobs.size > 0) this.queueChanged = true;
-    if (change.dead.size > 0) this.dlqChanged = true;
+  private note({ change, files, seq }: Pick<Commit, 'change' | 'files' | 'seq'>): void {
+    for (const name of files) this.changedFiles.add(name);
     this.added = null;
-    if (this.loaded !== undefined) {
-      this.loaded.apply(change);
-      return;
-    }
-    this.changes.push(change);
+    if (this.loaded === undefined) this.commits.push({ change, seq });
+    else this.loaded.apply(change, seq);
   }
 
   /** Notes a commit of this process that only added jobs; `lines` are those jobs as JSON. */
-  noteAdded(change: Change, lines: readonly string[]): void {
+  noteAdded(commit: Pick<Commit, 'change' | 'files' | 'seq'>, lines: readonly string[]): void {
     const { added } = this;
-    this.note(change);
+    this.note(commit);
     if (this.loaded !== undefined || added === null) return;
     let { first, last } = added;
-    for (const job of change.jobs.values()) {
+    for (const job of commit.change.values()) {
       if (job === null || job.created_at < last) return; // the clock was set back
       first ??= job.created_at;
       last = job.created_at;
@@ -245,10 +214,9 @@ export class View {
     this.added = { lines: added.lines, first, last };
   }
 
-  /** Notes a commit of this process that `state` has in it already. */
-  noteApplied(change: Change): void {
-    if (change.jobs.size > 0) this.queueChanged = true;
-    if (change.dead.size > 0) this.dlqChanged = true;
+  /** Notes a commit of this process that the records have in them already. */
+  noteApplied(files: Iterable<SnapshotName>): void {
+    for (const name of files) this.changedFiles.add(name);
     this.added = null;
   }
 
@@ -256,140 +224,75 @@ export class View {
     return this.loaded !== undefined;
   }
 
+  /** Reads the snapshot, unless that is done, and leaves it unparsed. @throws QueuectlError STORAGE; SnapshotGoneError */
+  readSnapshot(): void {
+    if (this.base !== null) for (const { name } of SNAPSHOT_FILES) contentOf(this.base[name]);
+  }
+
   /** The records. @throws QueuectlError DAMAGED; SnapshotGoneError */
-  get state(): QueueState {
+  get records(): Records {
     return this.loaded ?? this.load();
   }
 
-  private load(): QueueState {
-    const { base, paths } = this;
+  private load(): Records {
+    const { base } = this;
     if (base === null) throw new Error('a view has its base until it is loaded');
-    const jobs = parseRecords(base.queue, findJobFault, isJob);
-    const dead = parseRecords(base.dlq, findDeadJobFault, isDeadJob);
-    const state = new QueueState(jobs, dead);
-    for (const change of this.changes) state.apply(change);
-    for (const { id } of state.listDead()) {
-      if (state.getJob(id) !== undefined) throw damaged(paths.dlq, `the id ${JSON.stringify(id)} is in the queue too`);
+    const records = new Records();
+    const seq = (this.journalNow?.header.first ?? 1) - 1;
+    const changed = new Set(this.commits.flatMap(({ change }) => [...change.keys()]));
+    for (const { name } of SNAPSHOT_FILES) {
+      for (const job of parseJobs(base[name])) {
+        if (records.get(job.id) === undefined) records.put(job, seq);
+        // Between the renames of a fold a job may stand in two files; what the journal says of it counts.
+        else if (!changed.has(job.id)) {
+          throw damaged(base[name].path, `the id ${JSON.stringify(job.id)} is in the queue too`);
+        }
+      }
     }
-    this.loaded = state;
+    for (const { change, seq } of this.commits) records.apply(change, seq);
+    this.loaded = records;
     this.base = null;
-    this.changes = [];
+    this.commits = [];
     this.changedIds.clear();
     this.added = null;
-    return state;
+    return records;
   }
 
-  /** Whether an id is taken, in the queue or in the dead letter queue. */
+  /** Whether an id is taken, by a job in the queue or by a dead one. */
   has(id: string): boolean {
     const { base } = this;
-    if (this.loaded !== undefined || base === null) return this.state.has(id);
-    if (this.isChanged(id)) return this.state.has(id);
-    const [queue, dlq] = [contentOf(base.queue), contentOf(base.dlq)];
-    if (queue.length <= EMPTY_FILE.length && dlq.length <= EMPTY_FILE.length) return false;
+    if (this.loaded !== undefined || base === null || this.isChanged(id)) return this.records.get(id) !== undefined;
+    const contents = SNAPSHOT_FILES.map(({ name }) => contentOf(base[name]));
+    if (contents.every(({ length }) => length <= EMPTY_FILE.length)) return false;
     const needle = JSON.stringify(id);
-    this.bytesSearched += queue.length + dlq.length;
-    const unseen = this.bytesSearched <= SEARCH_BYTES_MAX && !queue.includes(needle) && !dlq.includes(needle);
-    return unseen ? false : this.state.has(id);
+    for (const { length } of contents) this.bytesSearched += length;
+    const isUnseen = this.bytesSearched <= SEARCH_BYTES_MAX && !contents.some((content) => content.includes(needle));
+    return isUnseen ? false : this.records.get(id) !== undefined;
   }
 
   private isChanged(id: string): boolean {
-    for (; this.changesIndexed < this.changes.length; this.changesIndexed++) {
-      const { jobs, dead } = this.changes[this.changesIndexed] ?? { jobs: new Map(), dead: new Map() };
-      for (const records of [jobs, dead]) for (const changed of records.keys()) this.changedIds.add(changed);
+    for (; this.commitsIndexed < this.commits.length; this.commitsIndexed++) {
+      const { change }: { change: Change } = this.commits[this.commitsIndexed] ?? { change: new Map() };
+      for (const changed of change.keys()) this.changedIds.add(changed);
     }
     return this.changedIds.has(id);
   }
 
-  /** What queue.json should hold. */
-  queueContent(): Content {
-    return this.appendedQueue() ?? contentOfRecords(this.state.listJobs());
+  /** What a file of the snapshot should hold. */
+  contentFor(file: SnapshotFile): Content {
+    return this.appended(file) ?? contentOfJobs(file, this.jobsIn(file));
   }
 
-  dlqContent(): Content {
-    return contentOfRecords(this.state.listDead());
+  private jobsIn({ name }: SnapshotFile): Job[] {
+    return name === 'queue' ? this.records.listQueue() : this.records.listDead();
   }
 
-  /** queue.json as it was read plus the jobs added, where that is all that has happened. */
-  private appendedQueue(): Content | undefined {
+  /** The file as it was read plus the jobs added, where that is all that has happened. */
+  private appended({ name }: SnapshotFile): Content | undefined {
     const { added, base } = this;
-    if (base === null || added === null || added.first === null) return undefined;
-    const { identity } = base.queue;
-    const content = contentOf(base.queue);
-    if (identity === null || content.equals(Buffer.from(EMPTY_FILE))) {
-      return withChecksum(Buffer.from(`[\n${added.lines.join(',\n')}${FILE_END}`));
-    }
-    const bodyEnd = content.length - FILE_END.length;
-    if (!content.subarray(bodyEnd).equals(Buffer.from(FILE_END))) return undefined;
-    const lastLine = content.subarray(content.lastIndexOf('\n', bodyEnd - 1) + 1, bodyEnd);
-    const last: unknown = JSON.parse(lastLine.toString('utf8'));
-    if (!isJob(last) || last.created_at > added.first) return undefined;
-    const bytes = Buffer.concat([
-      content.subarray(0, bodyEnd),
-      Buffer.from(`,\n${added.lines.join(',\n')}${FILE_END}`),
-    ]);
+    if (name !== 'queue' || base === null || added === null || added.first === null) return undefined;
     // `added` says that the snapshot is the one that the journal names
     const known = this.journalNow?.header.queue?.crc32; // unless it is a journal of version 0.1.0's first days
-    return known === undefined ? withChecksum(bytes) : withChecksum(bytes, bodyEnd, known);
+    return contentBehind(base.queue, added.lines, added.first, known);
   }
-}
-
-const isJob = (value: unknown): value is Job => findJobFault(value) === undefined;
-const isDeadJob = (value: unknown): value is DeadJob => findDeadJobFault(value) === undefined;
-
-const NOTHING = Buffer.alloc(0);
-
-const unreadBase = (path: string): BaseFile => ({ path, identity: identityOf(path), content: undefined });
-
-function readBase(path: string): BaseFile {
-  const { identity, content } = readWhole(path) ?? { identity: null, content: NOTHING };
-  return { path, identity, content };
-}
-
-/** @throws SnapshotGoneError */
-function contentOf(file: BaseFile): Buffer {
-  if (file.content !== undefined) return file.content;
-  const { identity, content } = readBase(file.path);
-  if (!sameIdentity(identity, file.identity)) throw new SnapshotGoneError();
-  file.content = content;
-  return content ?? NOTHING;
-}
-
-/** What a snapshot file of these records holds. */
-export const contentOfRecords = (records: readonly object[]): Content => withChecksum(linesOf(records));
-
-const withChecksum = (bytes: Buffer, known = 0, crc = 0): Content => ({ bytes, crc32: checksumOf(bytes, known, crc) });
-
-/** @param crc the checksum of the first `known` bytes */
-const checksumOf = (bytes: Buffer, known = 0, crc = 0): number =>
-  crc32(bytes.subarray(known, bytes.length - FILE_END.length), crc);
-
-/** Whether the file is the one that was named, restored from a backup. */
-const isCopy = (file: BaseFile, named: NamedFile | null): boolean =>
-  file.identity?.size === named?.size && named?.crc32 === checksumOf(contentOf(file));
-
-/** One record per line, so that grep, diff and jq all work. */
-function linesOf(records: readonly object[]): Buffer {
-  if (records.length === 0) return Buffer.from(EMPTY_FILE);
-  return Buffer.from(`[\n${records.map((record) => JSON.stringify(record)).join(',\n')}${FILE_END}`);
-}
-
-/** @throws QueuectlError DAMAGED, naming the element that is no record, or the id that occurs twice */
-function parseRecords<T extends { readonly id: string }>(
-  file: BaseFile,
-  findFault: (value: unknown) => string | undefined,
-  isRecord: (value: unknown) => value is T,
-): T[] {
-  const { path, identity } = file;
-  if (identity === null) return []; // only a missing file is empty
-  const values = parseJsonFile(path, contentOf(file));
-  if (!Array.isArray(values)) throw damaged(path, 'it is not a JSON array');
-  const records: T[] = [];
-  const ids = new Set<string>();
-  for (const [index, value] of values.entries()) {
-    if (!isRecord(value)) throw damaged(path, `element ${index + 1}: ${findFault(value)}`);
-    if (ids.has(value.id)) throw damaged(path, `element ${index + 1}: the id ${JSON.stringify(value.id)} occurs twice`);
-    ids.add(value.id);
-    records.push(value);
-  }
-  return records;
 }

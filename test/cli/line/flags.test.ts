@@ -1,75 +1,48 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { checkFlags, type FlagName, GLOBAL_FLAGS, readCommandLine } from '../../../cli/line/flags.js';
+import { FLAGS, type Flag } from '../../../cli/line/flags.js';
 
-test('words stay as they were typed', () => {
-  const cases: [args: string[], words: string[]][] = [
-    [
-      ['enqueue', '-'],
-      ['enqueue', '-'],
-    ],
-    [
-      ['enqueue', '--json', 'true'],
-      ['enqueue', 'true'],
-    ],
-    [
-      ['enqueue', 'help'],
-      ['enqueue', 'help'],
-    ],
-    [
-      ['enqueue', ''],
-      ['enqueue', ''],
-    ],
-    [
-      ['dlq-retry', '007'],
-      ['dlq-retry', '007'],
-    ],
-    [
-      ['dlq-retry', '1e3'],
-      ['dlq-retry', '1e3'],
-    ],
-    [
-      ['enqueue', `'a' "b"`],
-      ['enqueue', `'a' "b"`],
-    ],
-    [
-      ['config-set', 'max_retries', '-1'],
-      ['config-set', 'max_retries', '-1'],
-    ],
-    [
-      ['--data-dir', 'd', 'worker', '--json', 'start'],
-      ['worker', 'start'],
-    ],
-    [
-      ['enqueue', '--', '--help', '-x'],
-      ['enqueue', '--help', '-x'],
-    ],
-  ];
-  for (const [args, words] of cases) assert.deepEqual(readCommandLine(args).words, words, args.join(' '));
+function assertReads<T>(flag: Flag<string, T>, good: Record<string, T>, bad: string[], says: RegExp): void {
+  for (const [text, value] of Object.entries(good)) assert.equal(flag.read(text), value, text);
+  for (const text of bad) assert.throws(() => flag.read(text), { code: 'USAGE', fact: says }, text);
+}
+
+test('an integer is read whole or refused', () => {
+  assertReads(
+    FLAGS.count,
+    { 1: 1, 256: 256, '+7': 7 },
+    ['0', '257', '1.5', 'abc', '', ' ', '1e1', '0x10', '1_0', '٣', '--', '9'.repeat(400), 'NaN'],
+    /^--count must be an integer from 1 to 256, not /,
+  );
+  assertReads(FLAGS.priority, { '-5': -5 }, ['99999999999999999999'], /from -1000000 to 1000000, not /);
 });
 
-test('a flag with a value is text', () => {
-  assert.equal(readCommandLine(['--max-retries', '3']).flags['max-retries'], '3');
-  assert.equal(readCommandLine(['--max-retries=-1']).flags['max-retries'], '-1');
-  assert.equal(readCommandLine(['--max-retries', '-1']).flags['max-retries'], '-1');
-  assert.equal(readCommandLine(['--id', '007']).flags.id, '007');
-  assert.equal(readCommandLine([]).flags.json, undefined);
-  assert.equal(readCommandLine(['-h']).flags.help, true);
+test('seconds may have a fraction', () => {
+  assertReads(
+    FLAGS.delay,
+    { 0: 0, '.5': 0.5, 10: 10 },
+    ['-1', '1000000001', 'abc', '', '1e1', '.', 'Infinity'],
+    /^--delay must be a number of seconds from 0 to 1000000000, not /,
+  );
+  assert.equal(FLAGS.timeout.read('0'), 0);
 });
 
-test('what yargs would let pass is refused', () => {
-  const accepted: FlagName[] = ['id', 'count', ...GLOBAL_FLAGS];
-  const check = (args: string[]) => () => checkFlags(args, readCommandLine(args), accepted, 'queuectl x --help');
-  check(['a', '--data-dir', 'd', '--id', 'x', '--count=3', '--json', '-h', '--', '--json=1'])();
-  assert.throws(check(['--cuont', '3']), /unknown flag --cuont\. Did you mean --count\?/);
-  assert.throws(check(['--state', 'failed']), /unknown flag --state\./);
-  assert.throws(check(['--no-json']), /unknown flag --no-json/);
-  assert.throws(check(['--id.x', '3']), /unknown flag --id\.x/);
-  assert.throws(check(['-x']), /unknown flag -x\..*after a --/);
-  assert.throws(check(['--__proto__', 'x']), /unknown flag/);
-  assert.throws(check(['--id', 'x', '--id', 'y']), /--id is given more than once/);
-  assert.throws(check(['--id']), /--id needs a value/);
-  assert.throws(check(['--id', '--json']), /--id needs a value/);
-  assert.throws(check(['--data-dir=']), /--data-dir needs a value/);
-  assert.throws(check(['--json=maybe']), /--json takes no value/);
+test('a time is in milliseconds; one in seconds is refused with what to type', () => {
+  assertReads(FLAGS.runAt, { 1764000000000: 1764000000000 }, ['noon', '1.5', ''], /^--run-at must be an integer, in /);
+  assert.throws(() => FLAGS.runAt.read('1764000000'), {
+    code: 'USAGE',
+    fact: '--run-at must be a time in integer milliseconds since the epoch, not before 2001-09-09, not 1764000000',
+    remedy: 'If it is meant in seconds, give 1764000000000: 2025-11-24T16:00:00.000Z.',
+  });
+});
+
+test('one of a list', () => {
+  assertReads(FLAGS.state, { dead: 'dead', failed: 'failed' }, ['dying', 'Dead', ''], /^unknown state "/);
+});
+
+test('every flag has one name, which no other has, and says what it is', () => {
+  const flags: readonly Flag[] = Object.values(FLAGS);
+  const names = flags.flatMap(({ name, alias }) => [name, ...(alias === undefined ? [] : [alias])]);
+  assert.equal(new Set(names).size, names.length);
+  for (const { name, describe } of flags) assert.match(describe, /^[A-Z]/, name);
 });

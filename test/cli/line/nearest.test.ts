@@ -14,6 +14,9 @@ test('a mistyped word finds what was meant', () => {
     ['start', 'worker-start'],
     ['worker-stpo', 'worker-stop'],
     ['ls', undefined],
+    ['top', undefined],
+    ['stat', 'status'],
+    ['art', undefined],
     ['frobnicate', undefined],
     ['', undefined],
   ];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readJob, readJobLines } from '../../../cli/text/jobText.js';
+import { explain, readJob, readJobLines } from '../../../cli/text/jobText.js';
 import { QueuectlError } from '../../../utils/errors.js';
 
 const CWD = '/home/me';
@@ -64,14 +64,29 @@ test('a flag is the default of every line', () => {
 test('a bad line is named', () => {
   const good = 'echo\n'.repeat(16);
   assertRefused(() => lines(`${good}{"command":}`), 'INVALID', /^line 17: malformed JSON at column 12/);
-  assertRefused(() => lines(`${good}{"id":"a"}`), 'INVALID', /^line 17: the job has no "command"/);
-  assertRefused(() => lines(`${good}a\0b`), 'INVALID', /^line 17: "command" must be/);
-  assertRefused(
-    () => lines('{"command":"a","id":"x"}\n\n{"command":"b","id":"x"}'),
-    'DUPLICATE_ID',
-    /^line 3: .*line 1/,
-  );
   const latin1 = Buffer.concat([Buffer.from('echo é\necho '), Buffer.from([0xe9]), Buffer.from('\necho')]);
   assertRefused(() => lines(latin1), 'INVALID', /^line 2: not UTF-8/);
   assertRefused(() => lines(Buffer.from([0xe9])), 'INVALID', /^line 1: not UTF-8/);
+});
+
+test('an error of core names the line', () => {
+  const read = lines('{"command":"a","id":"x"}\n\n{"command":"b","id":"x"}\n{"command":"c","id":"y"}\n');
+  const explained = (code: QueuectlError['code'], data: QueuectlError['data']) => {
+    const error = explain(new QueuectlError(code, 'fact', 'Remedy.', { data }), read);
+    assert.equal(error.code, code);
+    return [error.fact, error.remedy, error.data];
+  };
+  assert.deepEqual(explained('INVALID', { index: 1 }), [
+    'line 3: fact',
+    'Nothing was enqueued. Remedy.',
+    { index: 1, line: 3 },
+  ]);
+  const remedy = 'Nothing was enqueued; choose another id.';
+  assert.deepEqual(explained('DUPLICATE_ID', { id: 'y' }), ['line 4: fact', remedy, { id: 'y', line: 4 }]);
+  assert.deepEqual(explained('DUPLICATE_ID', { id: 'x' }), [
+    'line 3: the id "x" is already on line 1',
+    remedy,
+    { id: 'x', line: 3 },
+  ]);
+  assert.deepEqual(explained('STORAGE', {}), ['fact', 'Remedy.', {}]);
 });

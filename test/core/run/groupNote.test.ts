@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { clearGroupNote, readGroupNote, writeGroupNote } from '../../../core/run/groupNote.js';
+import { clearGroupNote, openGroupNote, readGroupNote } from '../../../core/run/groupNote.js';
 import { onFsCall } from '../../db/stores/file/fsCalls.js';
+import { writeGroupNote } from '../../helpers/groupNote.js';
 import { tempStore } from '../../helpers/tempStore.js';
 
 const newNote = () => join(tempStore(), 'note');
@@ -13,23 +14,43 @@ test('a note tells the group written last, or none once it is cleared', () => {
   for (const startTime of ['123456789', 'Sun Nov 22 07:25:43 2026', '', '7']) {
     writeGroupNote(path, { pgid: 4711, startTime });
     assert.deepEqual(readGroupNote(path), { pgid: 4711, startTime });
-    assert.equal(fs.statSync(path).mode & 0o777, 0o600);
     clearGroupNote(path);
     assert.equal(readGroupNote(path), undefined);
   }
 });
 
-test('what is not written whole notes nothing, and is an error', () => {
+test('a note is opened blank, and where the group is to be written', () => {
   const path = newNote();
+  for (const text of ['4711 123456789', '4712', '7 Sun Nov 22 07:25:43 2026']) {
+    const fd = openGroupNote(path);
+    assert.equal(fs.readFileSync(path, 'latin1'), `${' '.repeat(47)}\n`);
+    assert.equal(readGroupNote(path), undefined);
+    fs.writeSync(fd, text);
+    fs.closeSync(fd);
+    const [pgid = '', ...startTime] = text.split(' ');
+    assert.deepEqual(readGroupNote(path), { pgid: Number(pgid), startTime: startTime.join(' ') });
+    assert.equal(fs.statSync(path).size, 48);
+    assert.equal(fs.statSync(path).mode & 0o777, 0o600);
+  }
+});
+
+test('a note that cannot be blanked is not opened, nor is a link', () => {
+  const path = newNote();
+  const opened: number[] = [];
   const end = onFsCall(({ name, args }) => {
-    if (name !== 'writeSync') return undefined;
-    end();
-    return { result: fs.writeSync(Number(args[0]), '4711 12') };
+    if (name === 'writeSync') return { result: 7 };
+    if (name === 'closeSync') opened.push(Number(args[0]));
+    return undefined;
   });
-  assert.throws(() => writeGroupNote(path, { pgid: 4711, startTime: '123' }), { code: 'ENOSPC' });
-  assert.equal(readGroupNote(path), undefined);
-  writeGroupNote(path, { pgid: 4712, startTime: '' });
-  assert.deepEqual(readGroupNote(path), { pgid: 4712, startTime: '' });
+  try {
+    assert.throws(() => openGroupNote(path), { code: 'ENOSPC' });
+  } finally {
+    end();
+  }
+  assert.equal(opened.length, 1, 'it is closed again');
+  const link = newNote();
+  fs.symlinkSync(path, link);
+  assert.throws(() => openGroupNote(link), { code: 'ELOOP' });
 });
 
 test('clearing a note that is gone does nothing', () => {

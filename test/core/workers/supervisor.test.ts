@@ -2,18 +2,21 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { after, describe, test } from 'node:test';
-import { Supervisor, type WorkerEvent } from '../../../core/workers/supervisor.js';
-import { openFileStore } from '../../../db/index.js';
+import { RunDirectory } from '../../../core/run/runDirectory.js';
+import type { WorkerEvent } from '../../../core/workers/messages.js';
+import { Supervisor } from '../../../core/workers/supervisor.js';
 import { tempStore } from '../../helpers/tempStore.js';
+import { fileStore } from '../../helpers/testStore.js';
 import { waitFor } from '../../helpers/waitFor.js';
 
 /** A supervisor that is yet to be started, and what it tells, each with its time in milliseconds. */
 function makeSupervisor(count: number, dir = tempStore(), dataDir = dir) {
   const events: (WorkerEvent & { at: number })[] = [];
-  const store = openFileStore(dir);
+  const { store } = fileStore(dir, { role: 'supervisor' });
   const supervisor = new Supervisor({
     store,
-    dataDir,
+    run: new RunDirectory(dir),
+    address: { kind: 'file', dir: dataDir },
     count,
     concurrency: 1,
     reportsJobs: false,
@@ -38,7 +41,7 @@ describe('a supervisor', { timeout: 300_000 }, () => {
         .sort(),
       [...pids].sort(),
     );
-    const records = await store.workers.listRecords();
+    const { records } = await store.workers.list();
     assert.deepEqual(records.map(({ role, supervisor_id }) => [role, supervisor_id]).sort(), [
       ['supervisor', null],
       ['worker', supervisor.id],
@@ -50,7 +53,7 @@ describe('a supervisor', { timeout: 300_000 }, () => {
       ended().map(({ how }) => how),
       ['exit code 0', 'exit code 0'],
     );
-    assert.deepEqual(await store.workers.listRecords(), []);
+    assert.deepEqual((await store.workers.list()).records, []);
   });
 
   test('starts a worker that dies again, each time after a longer pause', async () => {
@@ -94,6 +97,6 @@ describe('a supervisor', { timeout: 300_000 }, () => {
     const { supervisor, store, ended } = makeSupervisor(2, tempStore(), damaged);
     await assert.rejects(supervisor.start(), { code: 'STORAGE', fact: /queue\.json is damaged: it is not JSON/ });
     assert.equal(ended().length, 2);
-    assert.deepEqual(await store.workers.listRecords(), []);
+    assert.deepEqual((await store.workers.list()).records, []);
   });
 });

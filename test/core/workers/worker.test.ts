@@ -5,10 +5,12 @@ import { after, describe, test } from 'node:test';
 import { JobProcessor } from '../../../core/jobProcessor.js';
 import { QueueManager } from '../../../core/queueManager.js';
 import type { Ending, Launcher, Progress, Run } from '../../../core/run/launcher.js';
-import { type JobEvent, Worker } from '../../../core/workers/worker.js';
-import { openFileStore } from '../../../db/index.js';
+import { RunDirectory } from '../../../core/run/runDirectory.js';
+import type { JobEvent } from '../../../core/workers/messages.js';
+import { Worker } from '../../../core/workers/worker.js';
 import { currentIdentity } from '../../../utils/processIdentity.js';
 import { tempStore } from '../../helpers/tempStore.js';
+import { fileStore } from '../../helpers/testStore.js';
 import { waitFor } from '../../helpers/waitFor.js';
 
 const SUCCESS: Ending = { kind: 'exited', code: 0 };
@@ -51,7 +53,8 @@ class StandIn implements Launcher {
 /** A worker that runs until the test stops it, on a store with some jobs. */
 async function startWorker({ commands = ['a'], concurrency = 1 }) {
   const dir = tempStore();
-  const store = openFileStore(dir);
+  const { store } = fileStore(dir, { role: 'worker' });
+  const run = new RunDirectory(dir);
   const queue = new QueueManager(store);
   await queue.enqueueAll(commands.map((command) => ({ id: command, command, max_retries: 0 })));
   await store.workers.register({
@@ -61,6 +64,7 @@ async function startWorker({ commands = ['a'], concurrency = 1 }) {
     started_at: 0,
     supervisor_id: null,
   });
+  run.enter('w1');
   const launcher = new StandIn();
   const events: string[] = [];
   const troubles: string[] = [];
@@ -69,6 +73,7 @@ async function startWorker({ commands = ['a'], concurrency = 1 }) {
     concurrency,
     store,
     queue,
+    run,
     processor: new JobProcessor(launcher),
     onEvent: (event) => events.push(describeEvent(event)),
     onTrouble: ({ message }) => troubles.push(message),
@@ -79,7 +84,7 @@ async function startWorker({ commands = ['a'], concurrency = 1 }) {
     launcher.close();
     return ended;
   });
-  return { dir, worker, ended, launcher, events, troubles, queue, store };
+  return { dir, run, worker, ended, launcher, events, troubles, queue, store };
 }
 
 const describeEvent = (event: JobEvent) =>
@@ -100,7 +105,7 @@ describe('a worker', { timeout: 300_000 }, () => {
     assert.deepEqual(await queue.counts(), { pending: 0, processing: 0, completed: 1, failed: 0, dead: 1 });
     const [{ env, logFile } = { env: {}, logFile: '' }] = launcher.launched;
     assert.deepEqual(env, { QUEUECTL_JOB_ID: 'a', QUEUECTL_ATTEMPT: '1' });
-    assert.match(logFile, /\/logs\/a\.log$/);
+    assert.match(logFile, /\/logs\/a~1\.log$/);
   });
 
   test('fills its slots, and each again as soon as it is free', async () => {
@@ -130,14 +135,14 @@ describe('a worker', { timeout: 300_000 }, () => {
   });
 
   test('told to stop now, gives back what did not succeed all the same', async () => {
-    const { worker, ended, launcher, store } = await startWorker({ commands: ['a', 'b', 'c'], concurrency: 3 });
+    const { worker, ended, launcher, queue } = await startWorker({ commands: ['a', 'b', 'c'], concurrency: 3 });
     await waitFor(() => launcher.commands.length === 3);
     worker.stopNow();
     launcher.end('a', SUCCESS);
     launcher.end('b', { kind: 'signaled', signal: 'SIGTERM' });
     launcher.end('c', FAILURE);
     await ended;
-    const jobs = await store.jobs.listJobs();
+    const jobs = await queue.list();
     assert.deepEqual(
       jobs.map(({ id, state, attempts }) => `${id} ${state} ${attempts}`),
       ['a completed 1', 'b pending 0', 'c pending 0'],
@@ -160,4 +165,21 @@ describe('a worker', { timeout: 300_000 }, () => {
     assert.equal(troubles.length, 1);
     assert.match(troubles[0] ?? '', /^cannot .*: not a directory\./);
   });
+
+  for (const [what, lose] of [
+    ['guard', (run: RunDirectory) => run.condemn('w1')],
+    ['record', (run: RunDirectory) => rmSync(`${run.path}/workers/w1.json`)],
+  ] as const) {
+    test(`without its ${what} it claims nothing more, and settles what runs`, async (t) => {
+      const { run, ended, launcher, queue, store } = await startWorker({ commands: ['a', 'b'] });
+      await queue.setConfig('worker_idle_delay', 10);
+      await waitFor(() => launcher.commands.includes('a'));
+      lose(run);
+      const looks = t.mock.method(store.workers, 'list');
+      await waitFor(() => looks.mock.callCount() > 1);
+      launcher.end('a', SUCCESS);
+      await ended;
+      assert.deepEqual(await queue.counts(), { pending: 1, processing: 0, completed: 1, failed: 0, dead: 0 });
+    });
+  }
 });

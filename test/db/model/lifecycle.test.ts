@@ -4,7 +4,7 @@ import { afterAttempt, type Decision, describeFailure, nextRunAt, type Outcome }
 import { LATEST_TIME } from '../../../db/model/rules.js';
 import { T0 } from '../../helpers/jobFactory.js';
 
-const exited = (code: number, lastLine = ''): Outcome => ({ kind: 'exited', code, lastLine });
+const exited = (code: number, lastLine = '') => ({ kind: 'exited', code, lastLine }) as const;
 const BASE_2 = { backoff_base: 2, backoff_max: 1e9, backoff_jitter: 0 };
 
 describe('afterAttempt', () => {
@@ -103,7 +103,7 @@ describe('the schedule of retries', () => {
 });
 
 describe('describeFailure', () => {
-  const cases: [outcome: Outcome, expected: string][] = [
+  const cases: [outcome: Parameters<typeof describeFailure>[0], expected: string][] = [
     [exited(127, 'sh: 1: nosuch: not found'), 'exit code 127: sh: 1: nosuch: not found'],
     [exited(3), 'exit code 3'],
     [{ kind: 'signaled', signal: 'SIGKILL', lastLine: 'almost done' }, 'killed by SIGKILL: almost done'],

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { findDeadEntryFault } from '../../../db/model/deadEntry.js';
 import { checkJobInput } from '../../../db/model/input.js';
-import { findDeadJobFault, findJobFault } from '../../../db/model/job.js';
+import { findJobFault } from '../../../db/model/job.js';
 import { LATEST_TIME } from '../../../db/model/rules.js';
 import { CONFIG_KEYS, checkConfigKey, findConfigFault } from '../../../db/model/settings.js';
+import { QueuectlError } from '../../../utils/errors.js';
 import { quote } from '../../../utils/text.js';
-import { deadJob, pendingJob, processingJob, T0 } from '../../helpers/jobFactory.js';
+import { deadEntry, pendingJob, processingJob, T0 } from '../../helpers/jobFactory.js';
 
 describe('what may be enqueued', () => {
   const accepted: object[] = [
@@ -14,7 +16,7 @@ describe('what may be enqueued', () => {
     { command: 'x', id: 'x'.repeat(255) },
     { command: 'x', id: '😀'.repeat(255) },
     { command: 'x', id: ' a/b:"c"\\ ~ __proto__ ' },
-    { command: 'x', max_retries: 0, run_at: 0, priority: -1_000_000, cwd: '/' },
+    { command: 'x', max_retries: 0, run_at: 1e12, priority: -1_000_000, timeout: 0, cwd: '/' },
     { command: 'x', max_retries: 1000, run_at: LATEST_TIME, priority: 1_000_000, cwd: '/a b' },
   ];
   for (const input of accepted) {
@@ -40,7 +42,7 @@ describe('what may be enqueued', () => {
     [{ command: 'x', max_retries: null }, '"max_retries" must be an integer from 0 to 1000, not null'],
     [
       { command: 'x', run_at: T0 + 0.5 },
-      `"run_at" must be a time in integer milliseconds since the epoch, not ${T0}.5`,
+      `"run_at" must be a time in integer milliseconds since the epoch, not before 2001-09-09, not ${T0}.5`,
     ],
     [{ command: 'x', run_at: LATEST_TIME + 1 }, /"run_at" must be a time/.source],
     [{ command: 'x', priority: 1_000_001 }, '"priority" must be an integer from -1000000 to 1000000, not 1000001'],
@@ -69,19 +71,40 @@ describe('what may be enqueued', () => {
   }
 });
 
+test('a time that can only be meant in seconds is refused, and said in milliseconds', () => {
+  const remedyFor = (run_at: unknown) => {
+    try {
+      checkJobInput({ command: 'x', run_at });
+    } catch (error) {
+      assert.ok(error instanceof QueuectlError);
+      assert.deepEqual([error.code, error.data], ['INVALID', { field: 'run_at' }]);
+      return error.remedy;
+    }
+    return undefined;
+  };
+  assert.equal(remedyFor(1_764_000_000), 'If it is meant in seconds, give 1764000000000: 2025-11-24T16:00:00.000Z.');
+  assert.equal(remedyFor(1_764_000_000_000), undefined);
+  assert.match(remedyFor(1e12 - 1) ?? '', /give 999999999999000: /);
+  assert.equal(remedyFor(1e12), undefined);
+  for (const value of [0, 5, 999_999_999, 'soon']) {
+    assert.equal(remedyFor(value), 'Leave it out for a job that may run at once.');
+  }
+});
+
 describe('what may stand in the files', () => {
   test('records as they are made, with fields of newer versions', () => {
     for (const job of [
       pendingJob(),
       processingJob(),
-      { ...pendingJob({ priority: 1, cwd: '/' }), timeout: 5 },
+      { ...pendingJob({ priority: 1, cwd: '/', run_at: 0 }), timeout: 5 }, // the earliest time is for input
+      pendingJob({ timeout: 0 }),
       { ...processingJob({ attempts: 5 }), state: 'completed', worker_id: null },
       { ...processingJob(), state: 'failed', worker_id: null, last_error: 'exit code 1' },
       pendingJob({ max_retries: 5000 }), // the limit is for input
     ]) {
       assert.equal(findJobFault(job), undefined);
     }
-    assert.equal(findDeadJobFault({ ...deadJob({ priority: 1, cwd: '/' }), exit_code: 1 }), undefined);
+    assert.equal(findDeadEntryFault({ ...deadEntry({ priority: 1, cwd: '/' }), exit_code: 1 }), undefined);
   });
 
   test('every field of a job is needed and checked', () => {
@@ -89,9 +112,9 @@ describe('what may stand in the files', () => {
       assert.equal(findJobFault({ ...pendingJob(), [field]: undefined }), `"${field}" is missing`);
       assert.match(findJobFault({ ...pendingJob(), [field]: false }) ?? '', new RegExp(`^"${field}" must be `));
     }
-    for (const field of Object.keys(deadJob())) {
-      assert.equal(findDeadJobFault({ ...deadJob(), [field]: undefined }), `"${field}" is missing`);
-      assert.match(findDeadJobFault({ ...deadJob(), [field]: false }) ?? '', new RegExp(`^"${field}" must be `));
+    for (const field of Object.keys(deadEntry())) {
+      assert.equal(findDeadEntryFault({ ...deadEntry(), [field]: undefined }), `"${field}" is missing`);
+      assert.match(findDeadEntryFault({ ...deadEntry(), [field]: false }) ?? '', new RegExp(`^"${field}" must be `));
     }
     for (const field of ['priority', 'cwd']) {
       assert.match(findJobFault({ ...pendingJob(), [field]: null }) ?? '', new RegExp(`^"${field}" must be `));

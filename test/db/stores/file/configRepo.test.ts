@@ -3,14 +3,14 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { DEFAULT_CONFIG } from '../../../../db/model/settings.js';
-import { FileStore } from '../../../../db/stores/file/fileStore.js';
 import { tempStore } from '../../../helpers/tempStore.js';
+import { fileStore } from '../../../helpers/testStore.js';
 
 function newConfig(content?: string) {
   const dir = tempStore();
   const path = join(dir, 'config.json');
   if (content !== undefined) fs.writeFileSync(path, content);
-  return { config: new FileStore(dir).config, path };
+  return { config: fileStore(dir).config, path };
 }
 
 test('the file has every setting, for eyes and for jq', async () => {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PendingJob } from '../../../../db/model/job.js';
-import { FileStore } from '../../../../db/stores/file/fileStore.js';
 import { pendingJob, T0 } from '../../../helpers/jobFactory.js';
 import { tempStore } from '../../../helpers/tempStore.js';
+import { fileStore } from '../../../helpers/testStore.js';
 import { onFsCall } from './fsCalls.js';
 import { performVerb, type Step, type Verb } from './steps.js';
 
@@ -28,7 +28,7 @@ interface Cost {
 
 /** What each verb costs in calls and bytes written, on a store that was used before. */
 async function costs(jobs: number): Promise<Cost[]> {
-  const store = new FileStore(tempStore(), { clock: () => T0 });
+  const store = fileStore(tempStore(), { clock: () => T0 });
   const filled: PendingJob[] = Array.from({ length: jobs }, (_, n) => pendingJob({ id: `job-${n}`, run_at: T0 + 1 }));
   await store.transaction(async (repositories) => {
     for (const job of filled) await repositories.jobs.createJob(job);

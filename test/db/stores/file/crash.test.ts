@@ -3,9 +3,9 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, mock, test } from 'node:test';
 import { DEFAULT_CONFIG } from '../../../../db/model/settings.js';
-import { FileStore } from '../../../../db/stores/file/fileStore.js';
 import { pendingJob, T0 } from '../../../helpers/jobFactory.js';
 import { tempStore } from '../../../helpers/tempStore.js';
+import { fileStore } from '../../../helpers/testStore.js';
 import { skipFsync } from './fsCalls.js';
 import { type Contents, contentsOf, perform, type Step } from './steps.js';
 import { buildStoreProgram, isDone, StoreProcess } from './storeProcess.js';
@@ -44,12 +44,12 @@ describe('a process killed at any moment', () => {
     program = await buildStoreProgram(tempStore());
   });
 
-  for (const folds of ['at close', 'at once'] as const) {
-    test(`each change is there whole or not at all, and all that was acknowledged (it folds ${folds})`, {
+  for (const role of ['command', 'worker'] as const) {
+    test(`each change is there whole or not at all, and all that was acknowledged (of a ${role})`, {
       timeout: 180_000,
     }, async () => {
       const root = tempStore();
-      const reports = await runUntilDeath({ program, folds, dir: join(root, 'whole'), reportContents: true });
+      const reports = await runUntilDeath({ program, role, dir: join(root, 'whole'), reportContents: true });
       const contents = [NOTHING, ...reports.flatMap((report) => ('contents' in report ? [report.contents] : []))];
       assert.equal(contents.length, STEPS.length + 1);
 
@@ -59,7 +59,7 @@ describe('a process killed at any moment', () => {
         for (;;) {
           const at = next++;
           const dir = join(root, String(at));
-          const reports = await runUntilDeath({ program, folds, dir, halt: { how: 'kill', at } });
+          const reports = await runUntilDeath({ program, role, dir, halt: { how: 'kill', at } });
           if (reports.some(isDone)) return;
           deaths += 1;
           await checkRemains(dir, `killed at ${at}`, contents.slice(reports.length, reports.length + 2));
@@ -87,9 +87,9 @@ test('a repair that is killed at any moment can be done again, and keeps the sam
       await damage(dir);
       const damaged = fs.readFileSync(join(dir, 'queue.json'), 'utf8');
       const halt = { how: 'kill', at: deaths } as const;
-      const reports = await runUntilDeath({ program, folds: 'at close', dir, halt, steps: [{ verb: 'repair' }] });
+      const reports = await runUntilDeath({ program, role: 'command', dir, halt, steps: [{ verb: 'repair' }] });
       const later = letLockGrowStale();
-      const store = new FileStore(dir, { clock: () => T0 + 1 });
+      const store = fileStore(dir, { clock: () => T0 + 1 });
       await perform(store, { verb: 'repair' });
       later.mock.restore();
       const ids = (await store.jobs.listJobs()).map(({ id }) => id);
@@ -111,10 +111,10 @@ test('a repair that is killed at any moment can be done again, and keeps the sam
 
 /** A store with commits in its journal and a line of queue.json that is damaged. */
 async function damage(dir: string): Promise<void> {
-  const store = new FileStore(dir, { clock: () => T0 });
+  const store = fileStore(dir, { clock: () => T0 });
   for (const id of ['a', 'b', 'c']) await store.jobs.createJob(pendingJob({ id }));
   await store.close();
-  await new FileStore(dir, { clock: () => T0 }).jobs.createJob(pendingJob({ id: 'd', created_at: T0 + 1 }));
+  await fileStore(dir, { clock: () => T0 }).jobs.createJob(pendingJob({ id: 'd', created_at: T0 + 1 }));
   const queue = join(dir, 'queue.json');
   fs.writeFileSync(queue, fs.readFileSync(queue, 'utf8').replace('"id":"b"', '"id":b"'));
 }
@@ -122,7 +122,7 @@ async function damage(dir: string): Promise<void> {
 interface Run {
   readonly steps?: readonly Step[];
   readonly program: string;
-  readonly folds: 'at close' | 'at once';
+  readonly role: 'command' | 'worker';
   readonly dir: string;
   readonly halt?: { readonly how: 'kill'; readonly at: number };
   readonly reportContents?: boolean;
@@ -151,7 +151,7 @@ async function checkRemains(dir: string, when: string, possible: readonly unknow
   for (const file of ['queue.json', 'dlq.json', 'config.json']) {
     if (fs.existsSync(join(dir, file))) JSON.parse(fs.readFileSync(join(dir, file), 'utf8'));
   }
-  const reader = new FileStore(dir);
+  const reader = fileStore(dir);
   const found = await contentsOf(reader);
   assert.ok(
     possible.some((contents) => JSON.stringify(contents) === JSON.stringify(found)),
@@ -159,7 +159,7 @@ async function checkRemains(dir: string, when: string, possible: readonly unknow
   );
   const later = letLockGrowStale();
 
-  const store = new FileStore(dir);
+  const store = fileStore(dir);
   const job = pendingJob({ id: 'next', created_at: T0 + 1000 });
   await store.jobs.createJob(job);
   later.mock.restore();

@@ -5,10 +5,10 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { examine, type Finding } from '../../../../core/doctor.js';
-import { FileStore } from '../../../../db/stores/file/fileStore.js';
-import { deadJob, pendingJob, processingJob, T0 } from '../../../helpers/jobFactory.js';
+import { deadEntry, pendingJob, processingJob, T0 } from '../../../helpers/jobFactory.js';
 import { PROGRAM } from '../../../helpers/runCli.js';
 import { tempStore } from '../../../helpers/tempStore.js';
+import { fileStore } from '../../../helpers/testStore.js';
 import { foldingStore } from './foldingStore.js';
 import { onFsCall } from './fsCalls.js';
 import { contentsOf } from './steps.js';
@@ -16,7 +16,7 @@ import { contentsOf } from './steps.js';
 /** A store at rest with two jobs and two dead ones; or with three more commits in its journal, as a crash leaves it. */
 async function newStore({ atRest = true } = {}): Promise<string> {
   const dir = tempStore();
-  const store = new FileStore(dir);
+  const store = fileStore(dir);
   await store.transaction(async ({ jobs, dlq }) => {
     for (const id of ['x', 'y']) {
       await jobs.createJob(pendingJob({ id }));
@@ -28,7 +28,7 @@ async function newStore({ atRest = true } = {}): Promise<string> {
   });
   await store.close();
   if (!atRest) {
-    const crashed = new FileStore(dir);
+    const crashed = fileStore(dir);
     for (const id of ['c', 'd', 'e']) await crashed.jobs.createJob(pendingJob({ id, created_at: T0 + 1 }));
   }
   return dir;
@@ -71,14 +71,19 @@ const DAMAGES: Damage[] = [
   ['a held job without a worker', 'queue.json', array({ ...processingJob(), worker_id: null }), /needs "worker_id"/],
   ['a waiting job with a worker', 'queue.json', array({ ...job, worker_id: 'w' }), /"worker_id" must be null/],
   ['an id twice', 'queue.json', array(job, pendingJob({ id: 'b' }), job), /element 3: the id "a" occurs twice$/],
-  ['an id twice', 'dlq.json', array(deadJob({ id: 'x' }), deadJob({ id: 'x' })), /element 2: the id "x" occurs twice$/],
+  [
+    'an id twice',
+    'dlq.json',
+    array(deadEntry({ id: 'x' }), deadEntry({ id: 'x' })),
+    /element 2: the id "x" occurs twice$/,
+  ],
   [
     'a dead job without a field',
     'dlq.json',
-    array({ ...deadJob(), error: null }),
+    array({ ...deadEntry(), error: null }),
     /element 1: "error" must be a string$/,
   ],
-  ['an id of the queue', 'dlq.json', array(deadJob({ id: 'b' })), /the id "b" is in the queue too$/],
+  ['an id of the queue', 'dlq.json', array(deadEntry({ id: 'b' })), /the id "b" is in the queue too$/],
   ['a setting out of range', 'config.json', '{"max_retries":-1}', /"max_retries" must be an integer from 0 to 1000$/],
   [
     'a setting of another type',
@@ -129,7 +134,7 @@ describe('a file that cannot be trusted', () => {
     const path = join(dir, 'journal.ndjson');
     fs.writeFileSync(path, fs.readFileSync(path, 'utf8').replace('"journal":1', '"journal":2'));
     const fact = `${path} has version 2, and this queuectl reads version 1`;
-    await assert.rejects(new FileStore(dir).jobs.listJobs(), {
+    await assert.rejects(fileStore(dir).jobs.listJobs(), {
       code: 'DAMAGED',
       message: `${fact}. Use the newer queuectl that wrote it.`,
     });
@@ -161,7 +166,7 @@ async function refused(dir: string, file: File, fault: RegExp): Promise<void> {
     assert.match(error.message, /\. `queuectl doctor` tells more, and can repair it\.$/);
     return true;
   };
-  const store = new FileStore(dir);
+  const store = fileStore(dir);
   const ways =
     file === 'config.json'
       ? [() => store.config.getAllConfig(), () => store.config.setConfig('max_retries', 1)]
@@ -198,22 +203,22 @@ async function mended(dir: string, file: File, before: Record<string, string | u
   const [moment = ''] = fs.readdirSync(join(dir, 'replaced'));
   assert.equal(filesOf(join(dir, 'replaced', moment))[file], before[file]);
   assert.ok((await findingsOf(dir, { fix: false })).every(({ state }) => state === 'ok'));
-  const store = new FileStore(dir);
+  const store = fileStore(dir);
   await store.jobs.createJob(pendingJob({ id: 'after' }));
   await store.close();
-  assert.ok((await contentsOf(new FileStore(dir))).jobs.some(({ id }) => id === 'after'));
+  assert.ok((await contentsOf(fileStore(dir))).jobs.some(({ id }) => id === 'after'));
 }
 
 async function findingsOf(dir: string, options: { fix: boolean }): Promise<Finding[]> {
   const findings: Finding[] = [];
-  for await (const finding of examine(dir, options)) findings.push(finding);
+  for await (const finding of examine({ kind: 'file', dir: dir }, options)) findings.push(finding);
   return findings;
 }
 
 describe('the doctor keeps', () => {
   const ids = async (dir: string) => {
     await findingsOf(dir, { fix: true });
-    const { jobs, dead } = await contentsOf(new FileStore(dir));
+    const { jobs, dead } = await contentsOf(fileStore(dir));
     return { jobs: jobs.map(({ id }) => id), dead: dead.map(({ id }) => id) };
   };
   const edit = (dir: string, file: File, change: (text: string) => string | Buffer) =>
@@ -248,7 +253,7 @@ describe('the doctor keeps', () => {
 
   test('a job whose command has a replacement character, beside one that is not UTF-8', async () => {
     const dir = tempStore();
-    const store = new FileStore(dir);
+    const store = fileStore(dir);
     await store.jobs.createJob(pendingJob({ id: 'good', command: 'echo \ufffd' }));
     await store.jobs.createJob(pendingJob({ id: 'bad', command: 'echo ?' }));
     await store.close();
@@ -274,7 +279,7 @@ describe('the doctor keeps', () => {
     const dir = await newStore({ atRest: false });
     edit(dir, 'queue.json', () => array(pendingJob({ id: 'c', updated_at: T0 + 99, command: 'later' })));
     assert.deepEqual((await ids(dir)).jobs, ['c', 'd', 'e']);
-    assert.equal((await new FileStore(dir).jobs.getJob('c'))?.command, 'later');
+    assert.equal((await fileStore(dir).jobs.getJob('c'))?.command, 'later');
   });
 
   test('what a file has that is laid out in another way', async () => {
@@ -287,14 +292,14 @@ describe('the doctor keeps', () => {
 
   test('a command with braces, quotes, backslashes and newlines as it is', async () => {
     const dir = tempStore();
-    const store = new FileStore(dir);
+    const store = fileStore(dir);
     const command = 'echo "}{" \'\\\' "{\n{"; # \u2028 \\"';
     await store.jobs.createJob(pendingJob({ id: 'odd', command }));
     await store.jobs.createJob(pendingJob({ id: 'lost' }));
     await store.close();
     edit(dir, 'queue.json', (text) => text.slice(0, -10));
     assert.deepEqual(await ids(dir), { jobs: ['odd'], dead: [] });
-    assert.equal((await new FileStore(dir).jobs.getJob('odd'))?.command, command);
+    assert.equal((await fileStore(dir).jobs.getJob('odd'))?.command, command);
   });
 
   test('of two jobs with one id the one that was changed last', async () => {
@@ -302,7 +307,7 @@ describe('the doctor keeps', () => {
     const [older, newer] = [pendingJob({ id: 'a', command: 'old' }), pendingJob({ id: 'a', updated_at: T0 + 1 })];
     edit(dir, 'queue.json', () => array(newer, older));
     assert.deepEqual(await ids(dir), { jobs: ['a'], dead: ['x', 'y'] });
-    assert.equal((await new FileStore(dir).jobs.getJob('a'))?.command, newer.command);
+    assert.equal((await fileStore(dir).jobs.getJob('a'))?.command, newer.command);
   });
 
   test('of a job that is in both files the one that was changed last', async () => {
@@ -312,7 +317,7 @@ describe('the doctor keeps', () => {
     ] as const) {
       const dir = await newStore();
       edit(dir, 'queue.json', () => array(pendingJob({ id: 'x', updated_at })));
-      edit(dir, 'dlq.json', () => array(deadJob({ id: 'x' })));
+      edit(dir, 'dlq.json', () => array(deadEntry({ id: 'x' })));
       assert.deepEqual(await ids(dir), kept);
     }
   });
@@ -367,7 +372,7 @@ describe('the doctor keeps', () => {
   ] as const) {
     test(`what a process commits that was stopped meanwhile, and lost the lock (damaged: ${what})`, async () => {
       const dir = await newStore();
-      const sleeper = new FileStore(dir);
+      const sleeper = fileStore(dir);
       await sleeper.jobs.listJobs();
       const end = onFsCall(({ name, args }) => {
         if (name !== 'writeSync' || !String(args[1]).includes('"put"')) return undefined;
@@ -379,7 +384,7 @@ describe('the doctor keeps', () => {
       });
       await sleeper.jobs.createJob(pendingJob({ id: 'acknowledged', created_at: T0 + 1 }));
       await sleeper.close();
-      const { jobs } = await contentsOf(new FileStore(dir));
+      const { jobs } = await contentsOf(fileStore(dir));
       for (const id of ['a', 'acknowledged'])
         assert.ok(
           jobs.some((job) => job.id === id),
@@ -390,9 +395,9 @@ describe('the doctor keeps', () => {
 
   test('a store in use as it is in use: open handles go on', async () => {
     const dir = await newStore();
-    const open = new FileStore(dir);
+    const open = fileStore(dir);
     await open.jobs.createJob(pendingJob({ id: 'c', created_at: T0 + 1 }));
-    const reader = new FileStore(dir);
+    const reader = fileStore(dir);
     await reader.jobs.listJobs();
     edit(dir, 'queue.json', (text) => text.slice(0, -30));
     await assert.rejects(open.jobs.createJob(pendingJob({ id: 'd' })), { code: 'DAMAGED' });
@@ -421,11 +426,11 @@ describe('a file edited by hand at rest', () => {
     test(`${what}, it is taken and written anew with the next change`, async () => {
       const dir = await newStore();
       const path = join(dir, 'queue.json');
-      const open = new FileStore(dir);
+      const open = fileStore(dir);
       const { jobs } = await contentsOf(open);
       edit(path);
       const edited = fs.readFileSync(path, 'utf8');
-      for (const handle of [open, new FileStore(dir)]) assert.deepEqual((await contentsOf(handle)).jobs, jobs);
+      for (const handle of [open, fileStore(dir)]) assert.deepEqual((await contentsOf(handle)).jobs, jobs);
       assert.equal(fs.readFileSync(path, 'utf8'), edited);
       const job = pendingJob({ id: 'new', created_at: T0 + 1 });
       await open.jobs.createJob(job);
@@ -437,7 +442,7 @@ describe('a file edited by hand at rest', () => {
 
   test('a job that was added, removed or changed by hand is so for open handles too', async () => {
     const dir = await newStore();
-    const open = new FileStore(dir);
+    const open = fileStore(dir);
     assert.equal((await open.jobs.listJobs()).length, 2);
     const changed = [pendingJob({ id: 'b', command: 'echo changed' }), pendingJob({ id: 'hand', priority: 9 })];
     fs.writeFileSync(join(dir, 'queue.json'), JSON.stringify(changed));
@@ -447,7 +452,7 @@ describe('a file edited by hand at rest', () => {
     assert.equal(await open.config.getConfig('max_retries'), 5);
     await open.close();
     assert.deepEqual(
-      (await contentsOf(new FileStore(dir))).jobs.map(({ id }) => id),
+      (await contentsOf(fileStore(dir))).jobs.map(({ id }) => id),
       ['b', 'hand'],
     );
   });
@@ -455,7 +460,7 @@ describe('a file edited by hand at rest', () => {
   test('a file that was deleted is empty', async () => {
     const dir = await newStore();
     fs.rmSync(join(dir, 'dlq.json'));
-    const store = new FileStore(dir);
+    const store = fileStore(dir);
     assert.deepEqual(await store.dlq.listDLQ(), []);
     await store.jobs.createJob(pendingJob({ id: 'x' }));
     await store.close();
@@ -464,13 +469,13 @@ describe('a file edited by hand at rest', () => {
 
   test('files without a journal are taken as they are', async () => {
     const dir = await newStore();
-    const contents = await contentsOf(new FileStore(dir));
+    const contents = await contentsOf(fileStore(dir));
     fs.rmSync(join(dir, 'journal.ndjson'));
-    const store = new FileStore(dir);
+    const store = fileStore(dir);
     assert.deepEqual(await contentsOf(store), contents);
     await store.jobs.createJob(pendingJob({ id: 'new', created_at: T0 + 9 }));
     await store.close();
-    assert.equal((await contentsOf(new FileStore(dir))).jobs.length, contents.jobs.length + 1);
+    assert.equal((await contentsOf(fileStore(dir))).jobs.length, contents.jobs.length + 1);
   });
 });
 
@@ -478,7 +483,7 @@ describe('a backup restored with `cp -a`', () => {
   for (const atRest of [true, false]) {
     test(`opens ${atRest ? 'at rest' : 'with commits in its journal'}, and costs no more than the original`, async () => {
       const original = await newStore({ atRest });
-      const contents = await contentsOf(new FileStore(original));
+      const contents = await contentsOf(fileStore(original));
       const dir = join(tempStore(), 'restored');
       fs.cpSync(original, dir, { recursive: true, preserveTimestamps: true });
       const { store, fold } = foldingStore(dir);
@@ -489,7 +494,7 @@ describe('a backup restored with `cp -a`', () => {
         await store.jobs.createJob(pendingJob({ id: 'newer', created_at: T0 + 9 }));
       });
       assert.deepEqual(opened, []);
-      const { jobs, dead } = await contentsOf(new FileStore(dir));
+      const { jobs, dead } = await contentsOf(fileStore(dir));
       assert.equal(jobs.length, contents.jobs.length + 2);
       assert.deepEqual(dead, contents.dead);
       assert.equal(await store.close(), undefined);

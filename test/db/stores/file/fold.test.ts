@@ -2,15 +2,16 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { basename, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { type DeadEntry, deadEntryOf } from '../../../../db/model/deadEntry.js';
 import type { Job } from '../../../../db/model/job.js';
-import { FileStore } from '../../../../db/stores/file/fileStore.js';
 import { storePaths } from '../../../../db/stores/file/paths.js';
 import { View } from '../../../../db/stores/file/view.js';
-import { deadJob, pendingJob, T0 } from '../../../helpers/jobFactory.js';
+import { deadEntry, pendingJob, T0 } from '../../../helpers/jobFactory.js';
 import { tempStore } from '../../../helpers/tempStore.js';
+import { fileStore } from '../../../helpers/testStore.js';
 import { foldingStore } from './foldingStore.js';
 import { type FsCall, names, onFsCall } from './fsCalls.js';
-import { contentsOf, perform, type Step } from './steps.js';
+import { claimIdOf, contentsOf, perform, type Step } from './steps.js';
 
 /** A store with a job in the queue and a dead one. */
 async function newStore(t: TestContext) {
@@ -32,7 +33,7 @@ test('a fold writes the files whose records changed, and starts an empty journal
   const { store, fold, dir } = await newStore(t);
   const inode = (file: string) => fs.statSync(join(dir, file)).ino;
   const before = { queue: inode('queue.json'), dlq: inode('dlq.json') };
-  await store.jobs.claimNext('w', T0);
+  await store.jobs.claimNext('w', T0, claimIdOf('w'));
   assert.equal(lines(dir).length, 3);
   await fold();
   assert.notEqual(inode('queue.json'), before.queue);
@@ -74,7 +75,7 @@ test('one record a line, the fields in the order of the documentation, then thos
   const back = fs.readFileSync(join(dir, 'queue.json'), 'utf8').split('\n')[3];
   assert.equal(
     back,
-    `{"id":"b","command":"true","state":"pending","attempts":0,"max_retries":3,"run_at":${T0},"created_at":${T0 + 1},"updated_at":${T0},"processing_started_at":null,"worker_id":null,"last_error":"exit code 1","cwd":"/tmp","colour":"red","priority":1}`,
+    `{"id":"b","command":"true","state":"pending","attempts":0,"max_retries":3,"run_at":${T0},"created_at":${T0 + 1},"updated_at":${T0},"processing_started_at":null,"worker_id":null,"last_error":"exit code 1","cwd":"/tmp","colour":"red","priority":1,"attempts_before":1}`,
   );
 });
 
@@ -129,7 +130,7 @@ test('what is acknowledged outlives a power cut, and so does the order of a fold
     const { check, atRisk } = powerCut();
     const end = onFsCall(check);
     try {
-      await store.jobs.claimNext('w', T0);
+      await store.jobs.claimNext('w', T0, claimIdOf('w'));
       await fold();
       await perform(store, step);
       assert.deepEqual(atRisk(), [], `${step.verb} is acknowledged too early`);
@@ -142,7 +143,7 @@ test('what is acknowledged outlives a power cut, and so does the order of a fold
 test('the first job of all outlives a power cut', async () => {
   const { check, atRisk, synced } = powerCut();
   const parent = tempStore();
-  const store = new FileStore(join(parent, 'made', 'store'));
+  const store = fileStore(join(parent, 'made', 'store'));
   const end = onFsCall(check);
   try {
     await store.jobs.createJob(pendingJob());
@@ -176,8 +177,8 @@ test('at every moment of a fold readers see all of it, and every file is whole',
     const fresh = View.open(paths);
     old = old.refresh();
     for (const view of [fresh, old]) {
-      assert.deepEqual(view.state.listJobs(), jobs);
-      assert.deepEqual(view.state.listDead(), dead);
+      assert.deepEqual(view.records.listQueue(), jobs);
+      assert.deepEqual(view.records.listDead().map(entryOf), dead);
     }
     fresh.close();
     for (const file of ['queue.json', 'dlq.json', 'config.json']) read(dir, file);
@@ -199,7 +200,7 @@ test('a full disk stops a fold before it began; everything goes on, and the next
   const { writeSync } = fs;
   for (const nth of [0, 1, 2, 3]) {
     const { store, dir } = await newStore(t);
-    await store.jobs.claimNext('w', T0);
+    await store.jobs.claimNext('w', T0, claimIdOf('w'));
     await perform(store, { verb: 'bury', id: 'a', worker: 'w', now: T0 });
     const contents = await contentsOf(store);
     const files = () => ['queue.json', 'dlq.json'].map((file) => fs.readFileSync(join(dir, file), 'utf8'));
@@ -223,7 +224,7 @@ test('a full disk stops a fold before it began; everything goes on, and the next
       fs.readdirSync(dir).filter((name) => name.includes('.tmp')),
       [],
     );
-    const next = new FileStore(dir);
+    const next = fileStore(dir);
     assert.deepEqual(await contentsOf(next), contents);
     await next.jobs.createJob(pendingJob({ id: 'b' }));
     assert.equal(await next.close(), undefined);
@@ -239,7 +240,7 @@ test('while there is no room for a fold, commits go on', async (t) => {
     return undefined;
   });
   try {
-    await store.jobs.claimNext('w', T0);
+    await store.jobs.claimNext('w', T0, claimIdOf('w'));
     await fold();
     await store.jobs.createJob(pendingJob({ id: 'b' }));
     assert.equal((await store.jobs.listJobs()).length, 2);
@@ -247,7 +248,7 @@ test('while there is no room for a fold, commits go on', async (t) => {
   } finally {
     end();
   }
-  const next = new FileStore(dir);
+  const next = fileStore(dir);
   assert.equal((await next.jobs.listJobs()).length, 2);
   assert.equal(await next.close(), undefined);
   assert.equal((read(dir, 'queue.json') as unknown[]).length, 2);
@@ -256,7 +257,7 @@ test('while there is no room for a fold, commits go on', async (t) => {
 for (const file of ['queue.json', 'dlq.json', 'journal.ndjson']) {
   test(`a fold that cannot replace ${file} is finished by whoever comes next`, async (t) => {
     const { store, dir } = await newStore(t);
-    await store.jobs.claimNext('w', T0);
+    await store.jobs.claimNext('w', T0, claimIdOf('w'));
     await perform(store, { verb: 'bury', id: 'a', worker: 'w', now: T0 });
     const contents = await contentsOf(store);
     const end = onFsCall((call) => {
@@ -269,7 +270,7 @@ for (const file of ['queue.json', 'dlq.json', 'journal.ndjson']) {
     } finally {
       end();
     }
-    const next = new FileStore(dir);
+    const next = fileStore(dir);
     assert.deepEqual(await contentsOf(next), contents);
     await next.jobs.createJob(pendingJob({ id: 'b' }));
     assert.equal(await next.close(), undefined);
@@ -289,7 +290,7 @@ test('jobs that are only added are written behind the file as it was, the oldest
   ];
   const added: Job[] = [];
   for (const batch of batches) {
-    const store = new FileStore(dir);
+    const store = fileStore(dir);
     for (const job of batch) await store.jobs.createJob(job);
     await store.close();
     added.push(...batch);
@@ -301,9 +302,9 @@ test('jobs that are only added are written behind the file as it was, the oldest
 
 test('a dead job that somebody wrote with fields of a job does not bring them back', async () => {
   const dir = tempStore();
-  const entry = { ...deadJob({ id: 'a' }), state: 'processing', worker_id: 'w9', run_at: 7, last_error: 'old' };
+  const entry = { ...deadEntry({ id: 'a' }), state: 'processing', worker_id: 'w9', run_at: 7, last_error: 'old' };
   fs.writeFileSync(join(dir, 'dlq.json'), JSON.stringify([entry]));
-  const store = new FileStore(dir);
+  const store = fileStore(dir);
   const job = await store.dlq.retryFromDLQ('a', T0);
   assert.equal(job?.state, 'pending');
   assert.equal(job.worker_id, null);
@@ -311,3 +312,8 @@ test('a dead job that somebody wrote with fields of a job does not bring them ba
   assert.equal(job.last_error, entry.error);
   await store.close();
 });
+
+function entryOf(job: Job): DeadEntry {
+  assert.ok(job.state === 'dead');
+  return deadEntryOf(job);
+}

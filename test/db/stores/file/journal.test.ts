@@ -26,7 +26,7 @@ function open(t: TestContext, path: string): Journal {
 /** The ids that the journal's further commits put into the queue. */
 function read(journal: Journal): string[] {
   const ids: string[] = [];
-  journal.readNews(({ jobs }) => ids.push(...jobs.keys()));
+  journal.readNews(({ change }) => ids.push(...change.keys()));
   return ids;
 }
 

@@ -1,11 +1,12 @@
 /** A queue in two arrays, as plain as can be: what the store must be indistinguishable from. */
-import type { DeadJob, Job, ProcessingJob } from '../../../../db/model/job.js';
-import type { Verb } from './steps.js';
+import type { DeadEntry } from '../../../../db/model/deadEntry.js';
+import type { Job, ProcessingJob } from '../../../../db/model/job.js';
+import { claimIdOf, type Verb } from './steps.js';
 
 export interface Model {
   /** In the order they were added. */
   readonly jobs: readonly Job[];
-  readonly dead: readonly DeadJob[];
+  readonly dead: readonly DeadEntry[];
 }
 
 export const emptyModel: Model = { jobs: [], dead: [] };
@@ -33,6 +34,7 @@ export function performOnModel({ jobs, dead }: Model, step: Verb): { after: Mode
         updated_at: step.now,
         processing_started_at: step.now,
         worker_id: step.worker,
+        claim_id: claimIdOf(step.worker),
       };
       return replaced(claimed, claimed);
     }
@@ -40,6 +42,7 @@ export function performOnModel({ jobs, dead }: Model, step: Verb): { after: Mode
       const entry = dead.find(({ id }) => id === step.id);
       if (entry === undefined) return unchanged(undefined);
       const { error, failed_at, ...kept } = entry;
+      const attempts_before = entry.attempts + (entry.attempts_before ?? 0);
       const job: Job = {
         ...kept,
         state: 'pending',
@@ -49,13 +52,15 @@ export function performOnModel({ jobs, dead }: Model, step: Verb): { after: Mode
         processing_started_at: null,
         worker_id: null,
         last_error: error,
+        ...(attempts_before === 0 ? {} : { attempts_before }),
       };
       return { after: { jobs: [...jobs, job], dead: dead.filter(({ id }) => id !== step.id) }, result: job };
     }
   }
   const job = jobs.find(({ id }) => id === step.id);
   if (job?.state !== 'processing' || job.worker_id !== step.worker) return unchanged(false);
-  const settled = { ...job, updated_at: step.now, worker_id: null };
+  const { claim_id: _, ...held } = job;
+  const settled = { ...held, updated_at: step.now, worker_id: null };
   switch (step.verb) {
     case 'complete':
       return replaced({ ...settled, state: 'completed', last_error: null }, true);
@@ -66,8 +71,8 @@ export function performOnModel({ jobs, dead }: Model, step: Verb): { after: Mode
         ? replaced({ ...settled, state: 'pending', attempts: 0, processing_started_at: null }, true)
         : replaced({ ...settled, state: 'failed', attempts: job.attempts - 1 }, true);
     case 'bury': {
-      const { state, run_at, updated_at, processing_started_at, worker_id, last_error, ...kept } = job;
-      const entry: DeadJob = { ...kept, error: 'exit code 1', failed_at: step.now };
+      const { state, run_at, updated_at, processing_started_at, worker_id, last_error, ...kept } = held;
+      const entry: DeadEntry = { ...kept, error: 'exit code 1', failed_at: step.now };
       return { after: { jobs: jobs.filter((one) => one !== job), dead: [...dead, entry] }, result: true };
     }
   }

@@ -2,8 +2,8 @@
 
 import type { PendingJob } from '../../../../db/model/job.js';
 import type { ConfigKey } from '../../../../db/model/settings.js';
-import type { Repositories } from '../../../../db/store.js';
-import type { FileStore } from '../../../../db/stores/file/fileStore.js';
+import type { Repositories } from '../../../../db/repositories/index.js';
+import type { FileTestStore } from '../../../helpers/testStore.js';
 
 export type Verb =
   | { readonly verb: 'create'; readonly job: PendingJob }
@@ -28,25 +28,28 @@ export type Step =
   | { readonly verb: 'transaction'; readonly verbs: readonly Verb[] }
   | { readonly verb: 'configure'; readonly key: ConfigKey; readonly value: number }
   | { readonly verb: 'list' }
-  | { readonly verb: 'idle' }
+  | { readonly verb: 'fold' }
   | { readonly verb: 'repair' }
   | { readonly verb: 'close' };
 
 /** @returns what the store's verb returned */
-export async function perform(store: FileStore, step: Step): Promise<unknown> {
+export async function perform(store: FileTestStore, step: Step): Promise<unknown> {
   switch (step.verb) {
     case 'transaction':
-      return store.transaction(async (repositories) => {
-        const results: unknown[] = [];
-        for (const verb of step.verbs) results.push(await performVerb(repositories, verb));
-        return results;
-      });
+      return store.transaction(
+        async (repositories) => {
+          const results: unknown[] = [];
+          for (const verb of step.verbs) results.push(await performVerb(repositories, verb));
+          return results;
+        },
+        step.verbs.some(({ verb }) => verb === 'create' || verb === 'retry') ? 'on disk' : 'soon',
+      );
     case 'configure':
       return store.config.setConfig(step.key, step.value);
     case 'list':
       return store.jobs.listJobs();
-    case 'idle':
-      return store.idle();
+    case 'fold':
+      return store.store.fold(0);
     case 'close':
       return store.close();
     case 'repair':
@@ -57,9 +60,9 @@ export async function perform(store: FileStore, step: Step): Promise<unknown> {
 }
 
 /** @returns the names of what was wrong */
-async function repair(store: FileStore): Promise<string[]> {
+async function repair(store: FileTestStore): Promise<string[]> {
   const repaired: string[] = [];
-  for await (const check of store.checkFiles()) {
+  for await (const check of store.store.check()) {
     if (check.state === 'ok') continue;
     repaired.push(check.name);
     await check.repair?.();
@@ -72,11 +75,11 @@ export async function performVerb({ jobs, dlq }: Repositories, step: Verb): Prom
     case 'create':
       return jobs.createJob(step.job);
     case 'claim':
-      return jobs.claimNext(step.worker, step.now);
+      return jobs.claimNext(step.worker, step.now, claimIdOf(step.worker));
     case 'retry':
       return dlq.retryFromDLQ(step.id, step.now);
   }
-  const claim = { id: step.id, worker_id: step.worker };
+  const claim = { id: step.id, worker_id: step.worker, claim_id: claimIdOf(step.worker) };
   switch (step.verb) {
     case 'complete':
       return jobs.markCompleted(claim, step.now);
@@ -90,7 +93,7 @@ export async function performVerb({ jobs, dlq }: Repositories, step: Verb): Prom
 }
 
 /** All that a store holds, as anybody can ask for it. */
-export async function contentsOf({ jobs, dlq, config }: FileStore) {
+export async function contentsOf({ jobs, dlq, config }: FileTestStore) {
   return {
     jobs: await jobs.listJobs(),
     dead: await dlq.listDLQ(),
@@ -99,3 +102,6 @@ export async function contentsOf({ jobs, dlq, config }: FileStore) {
 }
 
 export type Contents = Awaited<ReturnType<typeof contentsOf>>;
+
+/** All claims of a worker here have the same, so that what settles one need not be told it. */
+export const claimIdOf = (worker: string) => `claim of ${worker}`;

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { Job, ProcessingJob } from '../../../../db/model/job.js';
 import { DEFAULT_CONFIG } from '../../../../db/model/settings.js';
-import { FileStore } from '../../../../db/stores/file/fileStore.js';
 import { pendingJob, T0 } from '../../../helpers/jobFactory.js';
 import { tempStore } from '../../../helpers/tempStore.js';
+import { fileStore } from '../../../helpers/testStore.js';
 import { foldingStore } from './foldingStore.js';
 import { skipFsync } from './fsCalls.js';
 import { contentsOf, type Step } from './steps.js';
@@ -36,8 +36,8 @@ describe('a writer whose lock somebody else gets meanwhile', () => {
     await sleeper.end();
   });
 
-  for (const folds of ['in time', 'at once'] as const) {
-    test(`wherever it is stopped, no commit is lost and none applied twice (it folds ${folds})`, {
+  for (const role of ['worker', 'command'] as const) {
+    test(`wherever it is stopped, no commit is lost and none applied twice (a ${role})`, {
       timeout: 180_000,
     }, async () => {
       const root = tempStore();
@@ -48,7 +48,7 @@ describe('a writer whose lock somebody else gets meanwhile', () => {
         sleeper.order({
           dir,
           now: T0 + HOUR_MS,
-          folds,
+          role,
           steps: SLEEPER_STEPS,
           halt: { how: 'wait', at: stops },
         });
@@ -84,7 +84,7 @@ describe('a writer whose lock somebody else gets meanwhile', () => {
       await successor.until(isDone);
       sleeper.resume();
       await sleeper.until(isDone);
-      const jobs = await new FileStore(dir).jobs.listJobs();
+      const jobs = await fileStore(dir).jobs.listJobs();
       assert.deepEqual(jobs.map(({ id }) => id).sort(), ['a', 'b']);
     } finally {
       await successor.end();
@@ -149,7 +149,7 @@ function loseLock(dir: string): void {
 }
 
 async function fill(dir: string): Promise<void> {
-  const store = new FileStore(dir, { clock: () => T0 });
+  const store = fileStore(dir, { clock: () => T0 });
   await store.transaction(async ({ jobs, dlq }) => {
     await jobs.createJob(pendingJob({ id: 'dead' }));
     const job = await jobs.claimNext('w1', T0);
@@ -191,7 +191,7 @@ async function checkSuccession(dir: string, when: string, wake: () => Promise<Re
       `${when}: went back`,
     );
   }
-  const fresh = new FileStore(dir);
+  const fresh = fileStore(dir);
   for (const handle of [successor, fresh]) {
     const { jobs, dead, config } = await contentsOf(handle);
     assert.deepEqual(

@@ -6,10 +6,10 @@ import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import { JOB_STATES } from '../../../../db/model/job.js';
 import { type Config, DEFAULT_CONFIG } from '../../../../db/model/settings.js';
-import { FileStore } from '../../../../db/stores/file/fileStore.js';
 import { QueuectlError } from '../../../../utils/errors.js';
 import { pendingJob, T0 } from '../../../helpers/jobFactory.js';
 import { tempStore } from '../../../helpers/tempStore.js';
+import { type FileTestStore, fileStore } from '../../../helpers/testStore.js';
 import { skipFsync } from './fsCalls.js';
 import { emptyModel, oldestFirst, performOnModel } from './modelStore.js';
 import { performVerb, type Verb } from './steps.js';
@@ -31,7 +31,7 @@ type Plan =
   | { readonly do: 'transaction'; readonly on: number; readonly verbs: readonly TimelessVerb[] }
   | { readonly do: 'configure'; readonly on: number; readonly value: number }
   | { readonly do: 'pass'; readonly ms: number }
-  | { readonly do: 'look' | 'idle' | 'reopen' | 'abandon'; readonly on: number };
+  | { readonly do: 'look' | 'fold' | 'reopen' | 'abandon'; readonly on: number };
 
 const HANDLES = 3;
 const on = fc.nat(HANDLES - 1);
@@ -59,7 +59,7 @@ const plan: fc.Arbitrary<Plan> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constant('transaction'), on, verbs }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('configure'), on, value: fc.nat(9) }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('pass'), ms: fc.constantFrom(-2, 1, 2, 3_600_000) }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('look', 'idle', 'reopen', 'abandon'), on }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('look', 'fold', 'reopen', 'abandon'), on }) },
 );
 
 function atTime(timeless: TimelessVerb, now: number): Verb {
@@ -99,15 +99,14 @@ test('a store is a plain queue', async () => {
   );
 });
 
-const MODES = ['in time', 'at close', 'at once'] as const;
+const ROLES = ['worker', 'command', 'supervisor'] as const;
 
 async function playOut(dir: string, plans: readonly Plan[]): Promise<void> {
   let now = T0;
-  const open = (index: number) =>
-    new FileStore(dir, { clock: () => now, folds: MODES[index % MODES.length] ?? 'at close' });
+  const open = (index: number) => fileStore(dir, { clock: () => now, role: ROLES[index % ROLES.length] ?? 'command' });
   const stores = Array.from({ length: HANDLES }, (_, index) => open(index));
-  const abandoned: FileStore[] = [];
-  const reader = new FileStore(dir);
+  const abandoned: FileTestStore[] = [];
+  const reader = fileStore(dir);
   let model = emptyModel;
   let config: Config = DEFAULT_CONFIG;
 
@@ -127,18 +126,20 @@ async function playOut(dir: string, plans: readonly Plan[]): Promise<void> {
     }
   }
 
-  async function look({ jobs, dlq, config: settings }: FileStore): Promise<void> {
+  async function look({ jobs, dlq, config: settings }: FileTestStore): Promise<void> {
     const expected = oldestFirst(model.jobs);
     assert.deepEqual(await jobs.listJobs(), expected);
     const counts = await jobs.countJobs();
-    for (const state of JOB_STATES) assert.equal(counts[state], expected.filter((job) => job.state === state).length);
+    for (const state of JOB_STATES) {
+      const found = state === 'dead' ? model.dead.length : expected.filter((job) => job.state === state).length;
+      assert.equal(counts[state], found);
+    }
     assert.deepEqual(await dlq.listDLQ(), model.dead);
-    assert.equal(await dlq.countDLQ(), model.dead.length);
     assert.deepEqual(await settings.getAllConfig(), config);
   }
 
   async function carryOut(plan: Exclude<Plan, { do: 'pass' }>): Promise<void> {
-    const store = stores[plan.on] as FileStore; // a plan names one that exists
+    const store = stores[plan.on] as FileTestStore; // a plan names one that exists
     switch (plan.do) {
       case 'verb': {
         const verb = atTime(plan.verb, now);
@@ -160,8 +161,8 @@ async function playOut(dir: string, plans: readonly Plan[]): Promise<void> {
         return;
       case 'look':
         return look(store);
-      case 'idle':
-        return store.idle();
+      case 'fold':
+        return store.store.fold(0);
       case 'reopen':
         assert.equal(await store.close(), undefined);
         stores[plan.on] = open(plan.on);

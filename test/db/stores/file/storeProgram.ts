@@ -4,7 +4,7 @@
  * waits is as good as stopped.
  */
 import fs from 'node:fs';
-import { FileStore, type FileStoreOptions } from '../../../../db/stores/file/fileStore.js';
+import { fileStore, type TestOptions } from '../../../helpers/testStore.js';
 import { type FsCall, names, onFsCall } from './fsCalls.js';
 import { contentsOf, perform, type Step } from './steps.js';
 
@@ -12,7 +12,7 @@ export interface Order {
   readonly dir: string;
   /** The time by the store's clock at the first step; an hour passes with each. */
   readonly now: number;
-  readonly folds?: FileStoreOptions['folds'];
+  readonly role?: TestOptions['role'];
   readonly steps: readonly Step[];
   readonly halt?: Halt;
   /** Where it waits once more, after the first halt. */
@@ -65,7 +65,7 @@ function halted(halt: Halt, call: FsCall): void {
 }
 
 async function carryOut(order: Order): Promise<void> {
-  const { dir, now, folds = 'at close', steps, halt, thenHalt, reportContents = false } = order;
+  const { dir, now, role = 'command', steps, halt, thenHalt, reportContents = false } = order;
   const halts = [halt, thenHalt].filter((one) => one !== undefined);
   let calls = 0;
   const end = onFsCall((call) => {
@@ -82,14 +82,14 @@ async function carryOut(order: Order): Promise<void> {
     return /^f(data)?syncSync$/.test(call.name) ? { result: undefined } : undefined; // no power is cut here
   });
   let passed = 0;
-  const open = () => new FileStore(dir, { clock: () => now + passed * HOUR_MS, folds });
+  const open = () => fileStore(dir, { clock: () => now + passed * HOUR_MS, role });
   let store = open();
   try {
     for (const step of steps) {
       const acknowledged = (await perform(store, step)) ?? null;
       passed += 1;
       if (step.verb === 'close') store = open();
-      report({ acknowledged, ...(reportContents ? { contents: await contentsOf(new FileStore(dir)) } : {}) });
+      report({ acknowledged, ...(reportContents ? { contents: await contentsOf(fileStore(dir)) } : {}) });
     }
   } catch (error) {
     report({ failed: String(error) });

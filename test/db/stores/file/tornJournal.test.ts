@@ -2,13 +2,14 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { before, describe, test } from 'node:test';
-import type { DeadJob, Job } from '../../../../db/model/job.js';
+import { type DeadEntry, deadEntryOf } from '../../../../db/model/deadEntry.js';
+import type { Job } from '../../../../db/model/job.js';
 import { Draft } from '../../../../db/stores/file/draft.js';
-import { FileStore } from '../../../../db/stores/file/fileStore.js';
 import { storePaths } from '../../../../db/stores/file/paths.js';
 import { View } from '../../../../db/stores/file/view.js';
 import { pendingJob, T0 } from '../../../helpers/jobFactory.js';
 import { tempStore } from '../../../helpers/tempStore.js';
+import { fileStore } from '../../../helpers/testStore.js';
 import { skipFsync } from './fsCalls.js';
 import { perform, type Step } from './steps.js';
 
@@ -47,7 +48,7 @@ describe('a journal cut at any byte', () => {
 
   before(async () => {
     const restore = skipFsync();
-    const store = new FileStore(dir, { clock: () => T0 });
+    const store = fileStore(dir, { clock: () => T0 });
     await store.jobs.createJob(pendingJob({ id: 'first', priority: -1 }));
     commits.push({ size: fs.readFileSync(paths.journal).indexOf('\n') + 1, contents: JSON.stringify([[], []]) });
     for (const [n, step] of [undefined, ...steps()].entries()) {
@@ -74,7 +75,7 @@ describe('a journal cut at any byte', () => {
   }
 
   function contentsOf(view: View): string {
-    const contents = JSON.stringify([view.state.listJobs(), view.state.listDead()]);
+    const contents = JSON.stringify([view.records.listQueue(), view.records.listDead().map(entryOf)]);
     view.close();
     return contents;
   }
@@ -85,14 +86,14 @@ describe('a journal cut at any byte', () => {
     }
   });
 
-  test('takes the next commit, and nothing comes back with it', () => {
+  test('takes the next commit, and nothing comes back with it', async () => {
     const job = pendingJob({ id: 'next', created_at: T0 + 1000 });
     for (const { view, size } of cutDownTo(commits[0]?.size ?? 0)) {
       const draft = new Draft(view);
-      draft.addJob(job, false);
-      assert.equal(draft.commit(), 'done');
+      assert.deepEqual(await draft.write('jobs', [{ id: job.id, before: null, after: job }]), []);
+      assert.equal(draft.commit(false), 'done');
       view.close();
-      const [jobs, dead] = JSON.parse(contentsAt(size) ?? '') as [Job[], DeadJob[]];
+      const [jobs, dead] = JSON.parse(contentsAt(size) ?? '') as [Job[], DeadEntry[]];
       assert.equal(contentsOf(View.open(paths)), JSON.stringify([[...jobs, job], dead]), `cut to ${size} bytes`);
     }
   });
@@ -106,3 +107,8 @@ describe('a journal cut at any byte', () => {
     }
   });
 });
+
+function entryOf(job: Job): DeadEntry {
+  assert.ok(job.state === 'dead');
+  return deadEntryOf(job);
+}

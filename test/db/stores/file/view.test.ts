@@ -36,7 +36,7 @@ test('it tells whether an id is taken without parsing the records, where bytes p
 test('it follows the commits and the folds of others without reading a snapshot again', async () => {
   const { store, fold, paths } = await newStore();
   const view = View.open(paths);
-  assert.equal(view.state.listJobs().length, 2);
+  assert.equal(view.records.listQueue().length, 2);
   const opened: unknown[] = [];
   for (const round of [1, 2, 3]) {
     await store.jobs.claimNext('w', T0);
@@ -51,7 +51,7 @@ test('it follows the commits and the folds of others without reading a snapshot 
     } finally {
       end();
     }
-    assert.deepEqual(view.state.listJobs(), await store.jobs.listJobs());
+    assert.deepEqual(view.records.listQueue(), await store.jobs.listJobs());
   }
   assert.deepEqual(opened, [paths.journal, paths.journal, paths.journal]);
   view.close();
@@ -61,14 +61,14 @@ test('it follows the commits and the folds of others without reading a snapshot 
 test('it starts afresh when it has missed a whole journal', async () => {
   const { store, fold, paths } = await newStore();
   const old = View.open(paths);
-  assert.equal(old.state.countJobs().pending, 2);
+  assert.equal(old.records.count('pending'), 2);
   for (const id of ['a', 'b']) {
     await store.jobs.createJob(pendingJob({ id, created_at: T0 + 2 }));
     await fold();
   }
   const view = old.refresh();
   assert.notEqual(view, old);
-  assert.deepEqual(view.state.listJobs(), await store.jobs.listJobs());
+  assert.deepEqual(view.records.listQueue(), await store.jobs.listJobs());
   view.close();
   await store.close();
 });
@@ -81,7 +81,7 @@ test('what it has read stays right when the snapshot is parsed later', async () 
   await store.jobs.claimNext('w', T0);
   assert.equal(view.refresh(), view);
   assert.equal(view.isLoaded, false);
-  assert.deepEqual(view.state.listJobs(), await store.jobs.listJobs());
+  assert.deepEqual(view.records.listQueue(), await store.jobs.listJobs());
   view.close();
   await store.close();
 });

@@ -1,0 +1,42 @@
+/** Variables that are kept in files. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
+import { quote } from '../../utils/text.js';
+import { findClone } from './address.js';
+
+/** Two names for where the queue is: who sets one of them does not mean the other. */
+const PLACES = ['QUEUECTL_STORE', 'QUEUECTL_DATA_DIR'] as const;
+
+/**
+ * Adds to the environment what `--env-file` names, and then the `.env` of a clone. A variable that is set already wins,
+ * and so does a queue that is named already, by whichever variable.
+ *
+ * @throws QueuectlError NOT_FOUND, STORAGE: a file cannot be read
+ */
+export function loadEnvironment(envFile: string | undefined, programFile: string): void {
+  if (envFile !== undefined) load(envFile);
+  const clone = findClone(programFile);
+  if (clone === undefined) return;
+  const file = join(clone, '.env');
+  if (existsSync(file)) load(file);
+}
+
+function load(file: string): void {
+  const isNamed = PLACES.some((name) => process.env[name]);
+  const unset = PLACES.filter((name) => process.env[name] === undefined);
+  try {
+    readFileSync(file); // whose errors tell what is wrong; those of the next line do not
+    process.loadEnvFile(file);
+  } catch (error) {
+    const data = { path: file };
+    if (errnoCode(error) === 'ENOENT') {
+      throw new QueuectlError('NOT_FOUND', `no file ${quote(file)}`, 'Check its name.', { data });
+    }
+    const failure = storageError(error, `read ${file}`);
+    throw failure instanceof QueuectlError
+      ? failure.with({ remedy: 'It is to be a file that you can read.', data })
+      : failure;
+  }
+  if (isNamed) for (const name of unset) delete process.env[name];
+}

@@ -1,0 +1,129 @@
+/**
+ * What this machine knows of the workers that run on it, in a directory of its own: their guards, the process groups of their
+ * commands, their log. For a store in files that is its data directory.
+ *
+ * A command notes its group, sees that the guard of its worker is there, and begins. Who takes the worker for dead removes
+ * the guard, and then looks for the groups. One of the two sees the other, so no command begins behind anybody's back.
+ *
+ * A worker is on record before it enters and until it has been forgotten: who is known here and not on record has died.
+ */
+import fs from 'node:fs';
+import { basename, join } from 'node:path';
+import { storageError } from '../../utils/errors.js';
+import { makeDirectory, namesIn, openToAppend, removeFile } from '../../utils/files.js';
+import { type ProcessGroup, readGroupNote } from './groupNote.js';
+
+/** `<worker>.guard`, or `<worker>.<slot>` with a group; no temporary file, which has more dots. */
+const TRACE = /^([^.]+)\.(?:guard|\d+)$/;
+const GROUP_NOTE = /\.\d+$/;
+
+export class RunDirectory {
+  /** Where the outputs of commands are. */
+  readonly logs: string;
+  /** Where workers and supervisors in the background write what they have to say. */
+  readonly workersLog: string;
+  /** What repairs have put away. */
+  readonly replaced: string;
+  private readonly directory: string;
+
+  /** @param path absolute; it is made when something is written to it */
+  constructor(readonly path: string) {
+    this.logs = `${path}/logs`;
+    this.replaced = `${path}/replaced`;
+    this.directory = `${path}/workers`;
+    this.workersLog = `${this.directory}/workers.log`;
+  }
+
+  /** Lets a worker, which is on record, start commands. @throws QueuectlError STORAGE */
+  enter(workerId: string): void {
+    const guard = this.guard(workerId);
+    try {
+      makeDirectory(this.directory);
+      fs.closeSync(openToAppend(guard));
+    } catch (error) {
+      throw storageError(error, `write ${guard}`);
+    }
+  }
+
+  hasEntered(workerId: string): boolean {
+    return fs.existsSync(this.guard(workerId));
+  }
+
+  /** Sees to it that no command of a worker begins any more; what is noted of those that run stays. */
+  condemn(workerId: string): void {
+    removeFile(this.guard(workerId));
+  }
+
+  /** Removes all that is known of a worker, whose commands have ended. */
+  forget(workerId: string): void {
+    for (const note of this.groupNotes(workerId)) removeFile(note);
+    this.condemn(workerId);
+  }
+
+  /** The file without which no command of a worker begins. */
+  guard(workerId: string): string {
+    return `${this.directory}/${workerId}.guard`;
+  }
+
+  /** Where the process group is noted of the command that runs in a worker's slot. */
+  groupNote(workerId: string, slot: number): string {
+    return `${this.directory}/${workerId}.${slot}`;
+  }
+
+  /** The groups of the commands that a worker was running when it was heard of last. */
+  listGroups(workerId: string): ProcessGroup[] {
+    return this.groupNotes(workerId)
+      .map(readGroupNote)
+      .filter((group) => group !== undefined);
+  }
+
+  /** The workers that have a guard or a note here. */
+  workers(): string[] {
+    return [...new Set(this.names().flatMap((name) => TRACE.exec(name)?.[1] ?? []))];
+  }
+
+  /** Opens the log of the workers. @throws QueuectlError STORAGE */
+  openWorkersLog(): number {
+    try {
+      makeDirectory(this.directory);
+      return openToAppend(this.workersLog);
+    } catch (error) {
+      throw storageError(error, `write ${this.workersLog}`);
+    }
+  }
+
+  /**
+   * Moves files to where a repair at this moment keeps what it replaces.
+   *
+   * @param folder a folder of them there; absent means none
+   * @returns the directory they are in
+   * @throws QueuectlError STORAGE
+   */
+  putAway(files: readonly string[], now: number, folder = ''): string {
+    const directory = join(this.replaced, new Date(now).toISOString().replaceAll(':', ''), folder);
+    try {
+      makeDirectory(directory);
+      for (const file of files) fs.renameSync(file, join(directory, basename(file)));
+    } catch (error) {
+      throw storageError(error, `move files to ${directory}`);
+    }
+    return directory;
+  }
+
+  /** Whether repairs have put anything away but what is in folders of this name. */
+  hasPutAwayBut(folder: string): boolean {
+    return namesIn(this.replaced).some((moment) =>
+      namesIn(`${this.replaced}/${moment}`).some((name) => name !== folder),
+    );
+  }
+
+  private groupNotes(workerId: string): string[] {
+    return this.names()
+      .filter((name) => TRACE.exec(name)?.[1] === workerId && GROUP_NOTE.test(name))
+      .map((name) => `${this.directory}/${name}`);
+  }
+
+  private names(): string[] {
+    return namesIn(this.directory);
+  }
+}

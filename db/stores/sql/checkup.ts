@@ -1,0 +1,274 @@
+/** Looks at all that an SQLite store consists of, and offers to mend what is wrong. Nothing is changed but by a `repair`. */
+import fs from 'node:fs';
+import { dirname } from 'node:path';
+import type { Clock } from '../../../utils/clock.js';
+import { QueuectlError, storageError } from '../../../utils/errors.js';
+import { findSharing, freeBytes } from '../../../utils/fileSystem.js';
+import { makeDirectory, syncDirectory } from '../../../utils/files.js';
+import { writeTemp } from '../../../utils/tempFiles.js';
+import { quote } from '../../../utils/text.js';
+import { findJobFault, type Job } from '../../model/job.js';
+import { findConfigFault, findConfigKey } from '../../model/settings.js';
+import type { Check } from '../../store.js';
+import { isTrusted } from '../trust.js';
+import type { Database, Session } from './database.js';
+import { loadDriver, type Row } from './driver.js';
+import type { SqlitePaths } from './paths.js';
+import { resultCode } from './resultCode.js';
+import { salvage } from './salvage.js';
+
+const FIX = '`queuectl doctor --fix`';
+/** Records are looked at so many at a time, however long the queue is. */
+const AT_A_TIME = 1000;
+/** A checkpoint and the journal beside it. */
+const SPARE_BYTES = 1_000_000;
+/** https://www.sqlite.org/wal.html#walresetbug, and the releases of earlier years that have the mending too. */
+const WAL_RESET_MENDED = { version: [3, 51, 3], also: ['3.44.6', '3.50.7'] } as const;
+
+const ok = (name: string, fact: string): Check => ({ name, state: 'ok', fact });
+
+/** The checks in their order; each sees what the repairs before it have done. */
+export async function* checkDatabase(database: Database, clock: Clock): AsyncGenerator<Check> {
+  const { paths } = database;
+  if (fs.lstatSync(paths.database, { throwIfNoEntry: false }) === undefined) {
+    yield ok('database', `${paths.database} is not there yet; the first job makes it`);
+    return;
+  }
+  yield await looked('file system', () => checkFileSystem(paths));
+  yield await looked('ownership', () => checkOwnership(paths));
+  yield await looked('permissions', () => checkPermissions(paths));
+  const integrity = () => looked('database', () => checkIntegrity(database, clock));
+  yield await integrity();
+  if ((await integrity()).state === 'wrong') return;
+  yield await looked('SQLite', () => checkVersion(database));
+  yield await looked('settings', () => checkRows(database, clock, SETTINGS));
+  yield await looked('jobs', () => checkRows(database, clock, JOBS));
+}
+
+/** What cannot be looked at is wrong. */
+async function looked(name: string, check: () => Check | Promise<Check>): Promise<Check> {
+  try {
+    return await check();
+  } catch (error) {
+    const reason = storageError(error, `look at the ${name}`);
+    if (!(reason instanceof QueuectlError)) throw reason;
+    return { name, state: 'wrong', fact: reason.fact, remedy: reason.remedy };
+  }
+}
+
+function checkFileSystem({ database, wal }: SqlitePaths): Check {
+  const name = 'file system';
+  const directory = dirname(database);
+  const sharing = findSharing(directory);
+  if (sharing !== undefined) {
+    const remedy = 'Choose a file on a local disk with --store: those who have it open share memory, and locks.';
+    return { name, state: 'wrong', fact: `${database} is in ${sharing}`, remedy };
+  }
+  const free = freeBytes(directory);
+  if (free === Number.POSITIVE_INFINITY) return ok(name, 'local, of no fixed size');
+  const needed = SPARE_BYTES + (fs.statSync(wal, { throwIfNoEntry: false })?.size ?? 0);
+  if (free >= needed) return ok(name, `local, ${megabytes(free)} MB free`);
+  const fact = `${megabytes(free)} MB are free, and what is in the journal needs ${megabytes(needed)} MB`;
+  return { name, state: 'wrong', fact, remedy: 'Make room.' };
+}
+
+const megabytes = (bytes: number) => Math.round(bytes / 1e5) / 10;
+
+/** The parts that are there, and the directory they are in. */
+function partsOf({ database, wal, shm, state }: SqlitePaths): { path: string; stat: fs.Stats; forbidden: number }[] {
+  const parts = [database, wal, shm, state].map((path) => ({ path, forbidden: 0o077 }));
+  // To see which files there are tells nobody anything.
+  const all = isTrusted() ? parts : [{ path: dirname(database), forbidden: 0o022 }, ...parts];
+  return all.flatMap(({ path, forbidden }) => {
+    // A directory may be a link to where there is room for it; a file may not.
+    const stat = (path === state || path === dirname(database) ? fs.statSync : fs.lstatSync)(path, {
+      throwIfNoEntry: false,
+    });
+    return stat === undefined ? [] : [{ path, stat, forbidden }];
+  });
+}
+
+function checkOwnership(paths: SqlitePaths): Check {
+  const name = 'ownership';
+  const faults = partsOf(paths).flatMap(({ path, stat }) => {
+    if (stat.isSymbolicLink()) return [`${path} is a symbolic link`];
+    return stat.uid === process.geteuid?.() ? [] : [`${path} belongs to another user (uid ${stat.uid})`];
+  });
+  if (faults.length === 0) return ok(name, 'every file is yours, and no link');
+  return { name, state: 'wrong', fact: listed(faults), remedy: 'Put that right by hand.' };
+}
+
+function checkPermissions(paths: SqlitePaths): Check {
+  const name = 'permissions';
+  const open = partsOf(paths).filter(({ stat, forbidden }) => (stat.mode & forbidden) !== 0 && !stat.isSymbolicLink());
+  if (open.length === 0) return ok(name, 'only you can read the files');
+  const facts = open.map(({ path, stat }) => `${path} can be used by others (mode ${(stat.mode & 0o777).toString(8)})`);
+  return {
+    name,
+    state: 'wrong',
+    fact: listed(facts),
+    remedy: `${FIX} takes that from them.`,
+    repair: async () => {
+      for (const { path, stat } of open) fs.chmodSync(path, stat.mode & 0o700);
+      return 'taken from them';
+    },
+  };
+}
+
+const listed = (facts: readonly string[]) =>
+  `${facts.slice(0, 3).join('; ')}${facts.length > 3 ? ` (and ${facts.length - 3} more)` : ''}`;
+
+async function checkIntegrity(database: Database, clock: Clock): Promise<Check> {
+  const name = 'database';
+  const { paths } = database;
+  const path = paths.database;
+  let rows: Row[] | undefined;
+  try {
+    rows = await database.read((session) => session?.all('PRAGMA quick_check(3)'));
+  } catch (error) {
+    if (!(error instanceof QueuectlError) || error.cause === undefined) throw error;
+    const remedy = 'It cannot be read at all. Put a copy of it back, or move it away to begin anew.';
+    return {
+      name,
+      state: 'wrong',
+      fact: error.fact,
+      remedy: resultCode(error.cause) === 'CORRUPT' ? remedy : error.remedy,
+    };
+  }
+  if (rows === undefined) return ok(name, `${path} is empty; the first job makes it a queue`);
+  const faults = rows.map((row) => String(Object.values(row)[0])).filter((line) => line !== 'ok');
+  if (faults.length === 0) return ok(name, `${path}, whole`);
+  return {
+    name,
+    state: 'wrong',
+    fact: `${path} is damaged: ${faults.join('; ').replaceAll('\n', ' ')}`,
+    remedy: `${FIX} keeps the jobs that can be read, and a copy of the files.`,
+    repair: async () => {
+      await database.close();
+      const kept = momentDirectory(paths, clock);
+      const jobs = salvage(paths, kept);
+      return `${counted(jobs, 'job')} could be read; the former files are in ${kept}`;
+    },
+  };
+}
+
+const counted = (n: number, noun: string) => `${n} ${noun}${n === 1 ? '' : 's'}`;
+
+/** Where what a repair replaces at this moment is kept. */
+const momentDirectory = ({ state }: SqlitePaths, clock: Clock) =>
+  `${state}/replaced/${new Date(clock()).toISOString().replaceAll(':', '')}`;
+
+/**
+ * A version with the bug is no fault of the store, and many a user cannot change it: Node brings its own. So it is told, and
+ * doctor does not fail for it.
+ */
+async function checkVersion(database: Database): Promise<Check> {
+  const row = await database.read((session) => session?.get('SELECT sqlite_version() AS version'));
+  if (row === undefined) return ok('SQLite', loadDriver().name);
+  const version = String(row.version);
+  const fact = `${version} (${loadDriver().name})`;
+  if (isMended(version)) return ok('SQLite', fact);
+  const bug = 'which in very rare cases damages a database that several processes write to';
+  return ok('SQLite', `${fact}, ${bug}; 3.51.3, as in Node 22.23 or 24.15, does not`);
+}
+
+function isMended(version: string): boolean {
+  if (WAL_RESET_MENDED.also.some((mended) => mended === version)) return true;
+  const numbers = version.split('.').map(Number);
+  for (const [place, least] of WAL_RESET_MENDED.version.entries()) {
+    const number = numbers[place] ?? 0;
+    if (number !== least) return number > least;
+  }
+  return true;
+}
+
+/** A table of records as JSON. */
+interface RecordTable {
+  readonly name: string;
+  readonly table: 'job_records' | 'settings';
+  /** The column that tells a row, and the one with the JSON. */
+  readonly key: 'id' | 'name';
+  readonly text: 'record' | 'value';
+  readonly noun: string;
+  findFault(key: string, value: unknown): string | undefined;
+}
+
+const JOBS: RecordTable = {
+  name: 'jobs',
+  table: 'job_records',
+  key: 'id',
+  text: 'record',
+  noun: 'job',
+  findFault: (id, value) => findJobFault(value) ?? differs(id, value as Job), // it has no fault
+};
+
+const SETTINGS: RecordTable = {
+  name: 'settings',
+  table: 'settings',
+  key: 'name',
+  text: 'value',
+  noun: 'setting',
+  findFault: (name, value) => {
+    const key = findConfigKey(name);
+    return key === undefined ? 'is not known, and has no effect' : findConfigFault(key, value);
+  },
+};
+
+const differs = (key: string, { id }: { readonly id: string }) => (id === key ? undefined : `"id" is ${quote(id)}`);
+
+/** Looks at every row. */
+async function checkRows(database: Database, clock: Clock, table: RecordTable): Promise<Check> {
+  const { name, key, text, noun } = table;
+  const sql = `SELECT ${key}, ${text} FROM ${table.table} WHERE ${key} > ? ORDER BY ${key} LIMIT ${AT_A_TIME}`;
+  const wrong: Row[] = [];
+  const faults: string[] = [];
+  let seen = 0;
+  let last = '';
+  for (;;) {
+    const rows = await database.read((session) => session?.all(sql, last) ?? []);
+    for (const row of rows) {
+      last = String(row[key]);
+      const fault = faultOf(table, last, String(row[text]));
+      if (fault === undefined) continue;
+      faults.push(`${quote(last)} ${fault}`);
+      wrong.push(row);
+    }
+    seen += rows.length;
+    if (rows.length < AT_A_TIME) break;
+  }
+  if (wrong.length === 0) return ok(name, seen === 0 ? 'none' : `${counted(seen, noun)}, each as it should be`);
+  return {
+    name,
+    state: 'wrong',
+    fact: listed(faults),
+    remedy: `${FIX} removes what is wrong, and keeps a copy of it.`,
+    repair: () => removeRows(database, clock, table, wrong),
+  };
+}
+
+function faultOf({ findFault }: RecordTable, key: string, text: string): string | undefined {
+  try {
+    return findFault(key, JSON.parse(text));
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return 'is not JSON';
+  }
+}
+
+/** Removes the rows that are still as they were found, once a copy of them is on disk. @returns what was done */
+async function removeRows(database: Database, clock: Clock, { table, key, text }: RecordTable, rows: readonly Row[]) {
+  const directory = momentDirectory(database.paths, clock);
+  const copy = `${directory}/${table}.ndjson`;
+  try {
+    makeDirectory(directory);
+    const lines = rows.map((row) => `${JSON.stringify({ [key]: row[key], [text]: row[text] })}\n`);
+    fs.renameSync(writeTemp(copy, Buffer.from(lines.join(''))).path, copy);
+    syncDirectory(directory);
+  } catch (error) {
+    throw storageError(error, `write ${copy}`);
+  }
+  const sql = `DELETE FROM ${table} WHERE ${key} = ? AND ${text} = ?`;
+  const remove = (session: Session) =>
+    rows.reduce((sum, row) => sum + session.run(sql, String(row[key]), String(row[text])), 0);
+  return `removed: ${await database.write(remove, 'on disk')}; a copy is in ${copy}`;
+}

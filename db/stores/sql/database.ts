@@ -1,0 +1,311 @@
+/**
+ * An SQLite file, as one process uses it: made when something is first written, and never followed through a link.
+ *
+ * Whoever writes takes the write lock first, so that what a transaction has read still holds when it commits. Nobody
+ * waits inside SQLite: its own waiting stops the whole process, by more than a second when four compete; here the longest
+ * measured was 44 ms. One connection serves one transaction at a time.
+ */
+import fs from 'node:fs';
+import { dirname } from 'node:path';
+import { monotonicMs } from '../../../utils/clock.js';
+import { delay } from '../../../utils/delay.js';
+import { errnoCode, QueuectlError, storageError } from '../../../utils/errors.js';
+import { makeDirectory, syncDirectory } from '../../../utils/files.js';
+import { Mutex } from '../../../utils/mutex.js';
+import type { Durability, Role } from '../../store.js';
+import { checkTrust } from '../trust.js';
+import { type Connection, loadDriver, type Row, type Statement, type Value } from './driver.js';
+import { type SqlitePaths, trustedParts } from './paths.js';
+import { isBusy, notOurs, sqliteError } from './resultCode.js';
+import { kindOf, migrate } from './schema.js';
+
+const GIVE_UP_MS = 60_000;
+const LONGEST_WAIT_MS = 20;
+/** What a checkpoint leaves of the journal file on the disk. */
+const WAL_BYTES_MAX = 64_000_000;
+
+/** A connection, and the statements it has prepared. */
+export class Session {
+  /** How many changes it has committed. */
+  changes = 0;
+  private uncommitted = 0;
+  private readonly statements = new Map<string, Statement>();
+  private isSynchronous: boolean | undefined;
+
+  constructor(
+    private readonly connection: Connection,
+    /** Tells the file from another one of the same name. */
+    readonly identity: string,
+  ) {}
+
+  exec(sql: string): void {
+    this.connection.exec(sql);
+  }
+
+  /** @returns how many rows it has changed */
+  run(sql: string, ...values: Value[]): number {
+    return Number(this.prepared(sql).run(...values).changes);
+  }
+
+  get(sql: string, ...values: Value[]): Row | undefined {
+    return this.prepared(sql).get(...values);
+  }
+
+  all(sql: string, ...values: Value[]): Row[] {
+    return this.prepared(sql).all(...values);
+  }
+
+  /** Says how the transactions from now on are to be kept; inside one it would have no effect. */
+  keep(durability: Durability): void {
+    const isSynchronous = durability === 'on disk';
+    if (isSynchronous === this.isSynchronous) return;
+    this.exec(`PRAGMA synchronous = ${isSynchronous ? 'FULL' : 'NORMAL'}`);
+    this.isSynchronous = isSynchronous;
+  }
+
+  /** Notes changes that count once the transaction is committed. */
+  note(changes: number): void {
+    this.uncommitted += changes;
+  }
+
+  begin(how: 'BEGIN' | 'BEGIN IMMEDIATE'): void {
+    this.exec(how);
+    this.uncommitted = 0;
+  }
+
+  commit(): void {
+    this.exec('COMMIT');
+    this.changes += this.uncommitted;
+  }
+
+  close(): void {
+    this.connection.close();
+  }
+
+  private prepared(sql: string): Statement {
+    let statement = this.statements.get(sql);
+    if (statement === undefined) {
+      statement = this.connection.prepare(sql);
+      this.statements.set(sql, statement);
+    }
+    return statement;
+  }
+}
+
+export class Database {
+  private readonly turns = new Mutex();
+  private session: Session | undefined;
+
+  /** A worker, which is on record in the store, must not bring back one that was removed. */
+  private readonly mayMake: boolean;
+
+  constructor(
+    readonly paths: SqlitePaths,
+    role: Role,
+  ) {
+    this.mayMake = role !== 'worker' || !fs.existsSync(paths.database);
+  }
+
+  /**
+   * Runs a transaction that may write. All it writes is kept or, when it throws, nothing.
+   *
+   * @param work may be run again from its beginning
+   * @throws QueuectlError BUSY, DAMAGED, STORAGE
+   */
+  write<T>(work: (session: Session) => T | Promise<T>, durability: Durability): Promise<T> {
+    return this.inTurn(async () => {
+      const session = this.opened() ?? this.made();
+      session.keep(durability);
+      const { changes } = session;
+      const result = await transact(session, 'BEGIN IMMEDIATE', work);
+      if (session.changes > changes) tellOfChange(this.paths.database);
+      return result;
+    });
+  }
+
+  /** Shows `work` one moment; undefined when there is no database, or an empty one. @throws as `write` */
+  read<T>(work: (session: Session | undefined) => T | Promise<T>): Promise<T> {
+    return this.inTurn(async () => {
+      const session = this.opened();
+      return session === undefined ? work(undefined) : transact(session, 'BEGIN', work);
+    });
+  }
+
+  /** Has `work` look at a moment each, outside any transaction: it sees what others have committed up to that. @throws as `write` */
+  look<T>(work: (session: Session | undefined) => T): Promise<T> {
+    return this.inTurn(async () => work(this.opened()));
+  }
+
+  /** As `look`, but at once, even amid a transaction. @returns undefined when somebody is in the way */
+  peek<T>(work: (session: Session | undefined) => T): T | undefined {
+    try {
+      return work(this.session ?? this.opened());
+    } catch (error) {
+      if (isBusy(error)) return undefined;
+      throw sqliteError(error, this.paths.database);
+    }
+  }
+
+  close(): Promise<void> {
+    return this.turns.run(async () => this.drop());
+  }
+
+  /** Does something while no other transaction of this process has the connection, again as long as another process is in its way. */
+  private inTurn<T>(attempt: () => Promise<T>): Promise<T> {
+    return this.turns.run(async () => {
+      const started = monotonicMs();
+      for (let tries = 0; ; tries++) {
+        try {
+          return await attempt();
+        } catch (error) {
+          if (!isBusy(error)) {
+            if (sqliteError(error, this.paths.database) !== error) this.drop(); // whatever state it is in
+            throw sqliteError(error, this.paths.database);
+          }
+        }
+        if (monotonicMs() - started > GIVE_UP_MS) throw this.busy();
+        await delay(Math.min((0.5 + Math.random()) * (1 + tries / 50), LONGEST_WAIT_MS));
+      }
+    });
+  }
+
+  private busy(): QueuectlError {
+    const fact = `the store has been locked for ${GIVE_UP_MS / 1000} seconds`;
+    return new QueuectlError('BUSY', fact, `Find out who holds ${this.paths.database}, then try again.`);
+  }
+
+  /** The session on the file that has the name now; undefined when there is none, or it has never been written to. */
+  private opened(): Session | undefined {
+    const { database } = this.paths;
+    const identity = this.identify();
+    if (identity !== undefined && identity === this.session?.identity) return this.session;
+    this.drop();
+    if (identity === undefined) return undefined;
+    const connection = loadDriver().connect(database);
+    try {
+      connection.exec('BEGIN'); // somebody may be making it at this moment
+      const kind = kindOf(connection);
+      connection.exec('COMMIT');
+      if (kind === 'foreign') throw notOurs(database, 'the database of another program');
+      if (kind === 'newer') throw newer(database);
+      if (kind === 'outdated') migrated(connection);
+      if (kind === 'empty') {
+        connection.close();
+        return undefined;
+      }
+      this.session = new Session(connection, identity);
+      this.session.exec(`PRAGMA journal_size_limit = ${WAL_BYTES_MAX}`);
+      return this.session;
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
+  }
+
+  private made(): Session {
+    const { database } = this.paths;
+    if (!this.mayMake && this.identify() === undefined) throw storageError(gone(), `write ${database}`);
+    this.makeFile();
+    const connection = loadDriver().connect(database);
+    try {
+      migrated(connection);
+    } finally {
+      connection.close();
+    }
+    const session = this.opened();
+    if (session === undefined) throw storageError(gone(), `write ${database}`); // removed, in this moment
+    return session;
+  }
+
+  /** SQLite would give it the mode that the umask says, and follow a link. */
+  private makeFile(): void {
+    const { database } = this.paths;
+    const directory = dirname(database);
+    const { O_CREAT, O_EXCL, O_WRONLY } = fs.constants;
+    try {
+      makeDirectory(directory);
+      checkTrust(directory, trustedParts(this.paths)); // somebody else may have made it a moment before
+      fs.closeSync(fs.openSync(database, O_WRONLY | O_CREAT | O_EXCL, 0o600));
+      syncDirectory(directory);
+    } catch (error) {
+      // One that is there must not be opened but by SQLite: closing it would give up the locks of this process.
+      if (errnoCode(error) !== 'EEXIST') throw storageError(error, `make ${database}`);
+    }
+  }
+
+  /** @returns undefined when there is none */
+  private identify(): string | undefined {
+    const { database } = this.paths;
+    let stat: fs.Stats | undefined;
+    try {
+      stat = fs.lstatSync(database, { throwIfNoEntry: false });
+    } catch (error) {
+      throw storageError(error, `use ${database}`);
+    }
+    if (stat === undefined) return undefined;
+    if (stat.isSymbolicLink()) throw storageError(withCode('ELOOP'), `use ${database}`);
+    if (!stat.isFile()) throw notOurs(database, 'no file');
+    return `${stat.dev}:${stat.ino}`;
+  }
+
+  private drop(): void {
+    this.session?.close();
+    this.session = undefined;
+  }
+}
+
+/** Keeps what `work` does, or undoes it. */
+async function transact<T>(
+  session: Session,
+  begin: 'BEGIN' | 'BEGIN IMMEDIATE',
+  work: (session: Session) => T | Promise<T>,
+): Promise<T> {
+  session.begin(begin);
+  try {
+    if (begin === 'BEGIN') session.get('SELECT seq FROM change'); // the moment that is shown is that of the first look
+    const result = await work(session);
+    session.commit();
+    return result;
+  } catch (error) {
+    rollBack(session);
+    throw error;
+  }
+}
+
+function rollBack(session: Session): void {
+  try {
+    session.exec('ROLLBACK');
+  } catch (error) {
+    // SQLite has done it itself, as when the disk is full: what has been thrown tells why.
+    if (!(error instanceof Error) || !error.message.includes('no transaction is active')) throw error;
+  }
+}
+
+/** Tells those who watch a database that a change has been committed. */
+function tellOfChange(path: string): void {
+  const now = Date.now() / 1000;
+  try {
+    fs.utimesSync(path, now, now);
+  } catch (error) {
+    if (errnoCode(error) === undefined) throw error; // else they see the change after worker_idle_delay
+  }
+}
+
+/** Brings a database to this version, whoever else is doing so at the same time. */
+function migrated(connection: Connection): void {
+  connection.prepare('PRAGMA journal_mode = WAL').get();
+  connection.exec('PRAGMA synchronous = FULL; BEGIN IMMEDIATE');
+  try {
+    const kind = kindOf(connection);
+    if (kind === 'empty' || kind === 'outdated') migrate(connection);
+    connection.exec('COMMIT');
+  } catch (error) {
+    connection.exec('ROLLBACK');
+    throw error;
+  }
+}
+
+const newer = (path: string) =>
+  new QueuectlError('DAMAGED', `${path} was written by a newer version`, 'Use the newer queuectl that wrote it.');
+const withCode = (code: string) => Object.assign(new Error(code), { code });
+const gone = () => withCode('ENOENT');

@@ -1,0 +1,4 @@
+import { describeContract } from './index.js';
+import { sqliteKind } from './kinds.js';
+
+describeContract(sqliteKind, 40);
