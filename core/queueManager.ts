@@ -199,5 +199,15 @@ function newJob(input: JobInput, defaultRetries: number, now: number): PendingJo
   };
 }
 
-/** An id that sorts by time and that nobody else will make: milliseconds, then 64 random bits. */
-const generateId = (now: number): string => `${now.toString(36)}-${randomHex(16)}`;
+/** What the ids of this process have in common, and the number of the next, which is random at first. */
+const series = randomHex(8);
+let nextNumber = Math.floor(Math.random() * 2 ** 32);
+
+/**
+ * An id that sorts by time and that nobody else will make: milliseconds, then 32 random bits and a number. (64 random bits for
+ * each take a twentieth of the time that a long list of jobs takes.)
+ */
+function generateId(now: number): string {
+  nextNumber = (nextNumber + 1) % 2 ** 32;
+  return `${now.toString(36)}-${series}${nextNumber.toString(16).padStart(8, '0')}`;
+}

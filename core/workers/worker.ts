@@ -10,7 +10,7 @@
 import { attemptNumber, type ProcessingJob } from '../../db/model/job.js';
 import type { Outcome } from '../../db/model/lifecycle.js';
 import type { Store } from '../../db/store.js';
-import { type Clock, monotonicMs, systemClock } from '../../utils/clock.js';
+import { monotonicMs } from '../../utils/clock.js';
 import { QueuectlError } from '../../utils/errors.js';
 import { Latch } from '../../utils/latch.js';
 import type { JobProcessor } from '../jobProcessor.js';
@@ -35,7 +35,6 @@ export interface WorkerOptions {
   readonly queue: QueueManager;
   readonly run: RunDirectory;
   readonly processor: JobProcessor;
-  readonly clock?: Clock;
   readonly onEvent?: (event: JobEvent) => void;
   /** Told when the store refuses a transaction; the worker waits and tries again. */
   readonly onTrouble: (error: QueuectlError) => void;
@@ -49,7 +48,6 @@ interface Slot {
 }
 
 export class Worker {
-  private readonly clock: Clock;
   private readonly news = new Latch();
   private readonly running = new Map<string, Slot>();
   private ended: EndedAttempt[] = [];
@@ -60,9 +58,7 @@ export class Worker {
   private hasLooked = false;
   private unwatch: (() => void) | undefined;
 
-  constructor(private readonly options: WorkerOptions) {
-    this.clock = options.clock ?? systemClock;
-  }
+  constructor(private readonly options: WorkerOptions) {}
 
   /** Lets the current jobs finish and claims no others. */
   stop(): void {
@@ -146,7 +142,7 @@ export class Worker {
 
   private async anyRunnable(): Promise<boolean> {
     const runAt = await this.options.queue.nextRunAt();
-    return runAt !== undefined && runAt <= this.clock();
+    return runAt !== undefined && runAt <= this.options.store.clock();
   }
 
   private async start(job: ProcessingJob): Promise<void> {
@@ -188,17 +184,17 @@ export class Worker {
     const succeeded = outcome.kind === 'exited' && outcome.code === 0;
     const isHindered = outcome.kind === 'not started' && outcome.hindrance === true;
     if (isHindered) this.obstacle = new QueuectlError('STORAGE', `a job could not be started: ${outcome.reason}`);
-    const isGivenBack = isHindered || (this.stops === 'now' && !succeeded);
+    const isGivenBack = this.stops === 'now' && !succeeded;
     this.ended.push({ job, outcome: isGivenBack ? { kind: 'given back' } : outcome });
     this.news.set();
   }
 
   private async sleep(): Promise<void> {
-    const { queue, concurrency } = this.options;
+    const { store, queue, concurrency } = this.options;
     let sleepMs: number = Math.min(await queue.getConfig('worker_idle_delay'), RECOVERY_MS);
     if (this.stops === 'no' && this.running.size < concurrency) {
       const runAt = await queue.nextRunAt();
-      if (runAt !== undefined) sleepMs = Math.min(sleepMs, Math.max(runAt - this.clock(), 0));
+      if (runAt !== undefined) sleepMs = Math.min(sleepMs, Math.max(runAt - store.clock(), 0));
     }
     await this.news.wait(sleepMs);
   }

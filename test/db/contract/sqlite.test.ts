@@ -1,4 +1,7 @@
+import { test } from 'node:test';
+import { sqliteMissing } from '../../helpers/sqliteTest.js';
 import { describeContract } from './index.js';
 import { sqliteKind } from './kinds.js';
 
-describeContract(sqliteKind, 40);
+if (sqliteMissing === false) describeContract(sqliteKind, 40);
+else test('the contract of an SQLite store', { skip: sqliteMissing });

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { dirname, join } from 'node:path';
-import { test } from 'node:test';
 import type { Check } from '../../../../db/store.js';
 import { checkDatabase } from '../../../../db/stores/sql/checkup.js';
 import { Database } from '../../../../db/stores/sql/database.js';
 import { sqlitePaths } from '../../../../db/stores/sql/paths.js';
 import { pendingJob, T0 } from '../../../helpers/jobFactory.js';
+import { test } from '../../../helpers/sqliteTest.js';
 import { sqliteStore, tempDatabase, withSql } from './support.js';
 
 /** A database with three jobs, a setting and a worker, which nobody has open. */

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { describe, test } from 'node:test';
 import { mountingTests, withTmpfs } from '../../../faults/mounts.js';
 import { pendingJob } from '../../../helpers/jobFactory.js';
+import { describe, test } from '../../../helpers/sqliteTest.js';
 import { tempStore } from '../../../helpers/tempStore.js';
 import { sqliteStore } from './support.js';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
 import { monotonicMs } from '../../../../utils/clock.js';
 import { T0 } from '../../../helpers/jobFactory.js';
+import { test } from '../../../helpers/sqliteTest.js';
 import { sqliteStore, tempDatabase, withSql } from './support.js';
 
 const record = { role: 'worker', supervisor_id: null, pid: 1, start_time: '1', boot_id: 'b', started_at: T0 } as const;
