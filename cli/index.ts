@@ -11,7 +11,7 @@ import type { Command } from './line/command.js';
 import { type CommandLine, readCommandLine, readOptions } from './line/commandLine.js';
 import { loadEnvironment } from './line/environment.js';
 import { ALL_FLAGS, GLOBAL_FLAGS, type GlobalOptions } from './line/flags.js';
-import { outputFailure, print, printResult, reportError, speakJson, talk, warn } from './text/output.js';
+import { outputError, print, printResult, reportError, speakJson, talk, warn } from './text/output.js';
 
 /**
  * Runs one command line. Never throws: it prints what went wrong and sets the exit code.
@@ -25,7 +25,7 @@ export async function main(args: readonly string[], programFile: string): Promis
     const commandLine = readCommandLine(args, ALL_FLAGS);
     if (commandLine.given.has('json')) speakJson();
     await run(commandLine, programFile);
-    const failure = outputFailure();
+    const failure = outputError();
     if (failure !== undefined) throw failure;
   } catch (error) {
     process.exitCode = reportError(error);

@@ -116,7 +116,8 @@ async function checkWorkerRecords({ store, run }: Patient): Promise<Check> {
   const first = doubtful ?? dead[0];
   if (first === undefined) return { name, state: 'ok', fact: 'all can be read' };
   const fact = `${first.fault.fact}${unreadable.length > 1 ? ` (and ${unreadable.length - 1} more)` : ''}`;
-  const byHand = 'End the process that its name begins with if that is a worker; if not, delete the file.';
+  const others = first.path === undefined ? 'wait until it has ended' : 'delete the file';
+  const byHand = `End the process that its name begins with if that is a worker; if not, ${others}.`;
   return {
     name,
     state: 'wrong',
@@ -126,13 +127,11 @@ async function checkWorkerRecords({ store, run }: Patient): Promise<Check> {
   };
   async function repair(): Promise<string> {
     // What is noted of its commands is for those who recover its jobs.
-    const kept = run.putAway(
-      dead.flatMap(({ path }) => path ?? []),
-      store.clock(),
-    );
+    const files = dead.flatMap(({ path }) => path ?? []);
+    const kept = files.length === 0 ? '' : `; a copy is in ${run.putAway(files, store.clock())}`;
     for (const { id } of dead) await store.workers.unregister(id);
     if (doubtful !== undefined) throw new QueuectlError('DAMAGED', doubtful.fault.fact, byHand);
-    return `removed; a copy is in ${kept}`;
+    return `removed${kept}`;
   }
 }
 

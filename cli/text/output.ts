@@ -9,7 +9,7 @@ let stdout: 'open' | 'closed' | QueuectlError = 'open';
 
 /**
  * Writes all of it to stdout, however long the reader takes. (process.stdout would take its time to load.) A reader that
- * goes away (`queuectl list | head -1`) is no error. Any other failure is told at the end, by `outputFailure`: it must not
+ * goes away (`queuectl list | head -1`) is no error. Any other failure is told at the end, by `outputError`: it must not
  * keep a command from its work.
  *
  * @returns false when nobody can read what is written from now on
@@ -28,7 +28,7 @@ export function write(content: string | Buffer): boolean {
 }
 
 /** Why the output, or a part of it, could not be written; undefined when it could. */
-export const outputFailure = (): QueuectlError | undefined => (stdout instanceof QueuectlError ? stdout : undefined);
+export const outputError = (): QueuectlError | undefined => (stdout instanceof QueuectlError ? stdout : undefined);
 
 function writeAll(fd: number, content: string | Buffer): void {
   for (let rest = Buffer.from(content); rest.length > 0; ) {

@@ -37,7 +37,7 @@ export interface WorkerOptions {
   readonly processor: JobProcessor;
   readonly onEvent?: (event: JobEvent) => void;
   /** Told when the store refuses a transaction; the worker waits and tries again. */
-  readonly onTrouble: (error: QueuectlError) => void;
+  readonly onError: (error: QueuectlError) => void;
 }
 
 /** Holds a claimed job and, once it has begun, its command. */
@@ -84,7 +84,7 @@ export class Worker {
           troubles = 0;
         } catch (error) {
           if (!(error instanceof QueuectlError)) throw error;
-          if (troubles === 0) this.options.onTrouble(error);
+          if (troubles === 0) this.options.onError(error);
           if (this.stops !== 'no' && this.running.size === 0) return; // what has ended is recovered by others
           await this.news.wait(Math.min(PAUSE_MS[0] * 2 ** troubles, PAUSE_MS[1]));
           troubles += 1;

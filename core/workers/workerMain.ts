@@ -32,7 +32,7 @@ async function runWorker({ address, supervisorId, concurrency, reports }: Worker
     processor,
     queue,
     ...(reports ? { onEvent: tell } : {}),
-    onTrouble: (error) => log(error.message),
+    onError: (error) => log(error.message),
   });
   // SIGTERM and SIGINT: finish the current jobs; a second one: end them and give them back.
   let requests = 0;

@@ -43,7 +43,7 @@ export function afterAttempt(
   if (outcome.kind === 'exited' && outcome.code === 0) return { next: 'complete' };
   if (outcome.kind === 'given back' || (outcome.kind === 'not started' && outcome.hindrance))
     return { next: 'release' };
-  const error = describeFailure(outcome);
+  const error = describeOutcome(outcome);
   if (job.attempts > job.max_retries) return { next: 'bury', error };
   return { next: 'fail', runAt: nextRunAt(job.attempts, config, now, random), error };
 }
@@ -70,7 +70,7 @@ export function nextRunAt(
 }
 
 /** The one place that words how an attempt failed, as it stands in `last_error` and in the DLQ's `error`. */
-export function describeFailure(outcome: Exclude<Outcome, { kind: 'given back' }>): string {
+export function describeOutcome(outcome: Exclude<Outcome, { kind: 'given back' }>): string {
   switch (outcome.kind) {
     case 'exited':
       return withLastLine(`exit code ${outcome.code}`, outcome.lastLine);

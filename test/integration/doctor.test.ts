@@ -270,7 +270,7 @@ describe('doctor', { concurrency: 2 }, () => {
     assert.deepEqual(
       checks.filter(({ state }) => state === 'wrong').map(({ check, fact }) => `${check}: ${fact}`),
       [
-        `ownership: ${path('queue.json')} is no file (and 2 more)`,
+        `ownership: ${['queue.json', 'config.json', 'lock'].map((name) => `${path(name)} is no ${name === 'lock' ? 'directory' : 'file'}`).join('; ')}`,
         `config.json: cannot read ${path('config.json')}: is a directory`,
         `queue.json: cannot read ${path('queue.json')}: is a directory`,
         'lock: cannot use the lock: not a directory',

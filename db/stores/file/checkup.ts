@@ -3,14 +3,24 @@ import fs from 'node:fs';
 import type { Clock } from '../../../utils/clock.js';
 import { delay } from '../../../utils/delay.js';
 import { errnoCode, QueuectlError, storageError } from '../../../utils/errors.js';
-import { findSharing, freeBytes } from '../../../utils/fileSystem.js';
 import { findTempFiles, identityOf, makeDirectory, readWhole, removeFile } from '../../../utils/files.js';
 import { type HeldLock, inspectLock } from '../../../utils/lock.js';
 import { pidExists } from '../../../utils/processIdentity.js';
 import { writeTemp } from '../../../utils/tempFiles.js';
 import type { Check } from '../../store.js';
+import {
+  checkFileSystem,
+  checkOwnership,
+  checkPermissions,
+  counted,
+  FIX,
+  looked,
+  momentDirectory,
+  ok,
+  type Part,
+  unusable,
+} from '../placeChecks.js';
 import type { Records } from '../records.js';
-import { isTrusted } from '../trust.js';
 import { replaceFile, replaceSnapshot, type Snapshot } from './fold.js';
 import { type NamedFile, sealDamaged } from './journal.js';
 import { replacedFiles, type StorePaths } from './paths.js';
@@ -31,10 +41,6 @@ const SPARE_BYTES = 1_000_000;
 /** A lock that looks abandoned may have been made just now, and not be signed yet. */
 const SIGNED_WITHIN_MS = 50;
 
-const ok = (name: string, fact: string): Check => ({ name, state: 'ok', fact });
-
-const FIX = '`queuectl doctor --fix`';
-
 /** The checks in their order; each sees what the repairs before it have done. */
 export async function* checkFiles(checkup: Checkup): AsyncGenerator<Check> {
   const { paths } = checkup;
@@ -44,28 +50,13 @@ export async function* checkFiles(checkup: Checkup): AsyncGenerator<Check> {
   }
   yield await looked('data directory', () => checkDirectory(paths));
   if (!isReadable(paths.dir) || !isStore(paths)) return;
-  yield await looked('file system', () => checkFileSystem(paths));
-  yield await looked('ownership', () => checkOwnership(findAccessFaults(paths)));
-  yield await looked('permissions', () => checkPermissions(findAccessFaults(paths)));
+  yield await looked('file system', () => checkRoom(paths));
+  yield await looked('ownership', () => checkOwnership(paths.dir, partsOf(paths)));
+  yield await looked('permissions', () => checkPermissions(paths.dir, partsOf(paths)));
   yield await looked('config.json', () => checkConfig(checkup));
   yield* checkRecords(checkup);
   yield await looked('lock', () => checkLock(checkup));
   yield await looked('temporary files', () => checkTempFiles(checkup));
-}
-
-/** What cannot be looked at is wrong. */
-async function looked(name: string, check: () => Check | Promise<Check>): Promise<Check> {
-  try {
-    return await check();
-  } catch (error) {
-    return unusable(name, error);
-  }
-}
-
-function unusable(name: string, error: unknown): Check {
-  const reason = storageError(error, `use the ${name}`);
-  if (!(reason instanceof QueuectlError)) throw reason;
-  return { name, state: 'wrong', fact: reason.fact, remedy: reason.remedy };
 }
 
 function isReadable(dir: string): boolean {
@@ -95,87 +86,21 @@ function checkDirectory(paths: StorePaths): Check {
 /** Whether a store has ever been written here. */
 const isStore = ({ lock, journal }: StorePaths) => fs.existsSync(`${lock}.file`) || fs.existsSync(journal);
 
-function checkFileSystem({ dir, queue, dlq, journal }: StorePaths): Check {
-  const name = 'file system';
-  const sharing = findSharing(dir);
-  if (sharing !== undefined) {
-    const remedy = 'Choose a directory on a local disk with --data-dir: locks and renames cannot be relied on there.';
-    return { name, state: 'wrong', fact: `${dir} is in ${sharing}`, remedy };
-  }
-  const needed = SPARE_BYTES + [queue, dlq, journal].reduce((sum, path) => sum + (identityOf(path)?.size ?? 0), 0);
-  const free = freeBytes(dir);
-  if (free === Number.POSITIVE_INFINITY) return ok(name, 'local, of no fixed size');
-  if (free >= needed) return ok(name, `local, ${megabytes(free)} MB free`);
-  const fact = `${megabytes(free)} MB are free, and the queue needs ${megabytes(needed)} MB to be written anew`;
-  return { name, state: 'wrong', fact, remedy: 'Make room.' };
+function checkRoom({ dir, queue, dlq, journal }: StorePaths): Check {
+  const bytes = SPARE_BYTES + [queue, dlq, journal].reduce((sum, path) => sum + (identityOf(path)?.size ?? 0), 0);
+  const remedy = 'Choose a directory on a local disk with --data-dir: locks and renames cannot be relied on there.';
+  return checkFileSystem(dir, dir, { bytes, words: 'to write the queue anew' }, remedy);
 }
 
-const megabytes = (bytes: number) => Math.round(bytes / 1e5) / 10;
-
-/** What is wrong with a file or directory of the store, whatever it holds. */
-interface AccessFault {
-  readonly path: string;
-  readonly fact: string;
-  /** What its mode should be, where it is ours and only others can use it, too. */
-  readonly mode?: number;
-}
-
-function checkOwnership(faults: readonly AccessFault[]): Check {
-  const name = 'ownership';
-  const foreign = faults.filter(({ mode }) => mode === undefined);
-  if (foreign.length === 0) return ok(name, 'every file is yours, and no link');
-  return { name, state: 'wrong', fact: describeFaults(foreign), remedy: 'Put that right by hand.' };
-}
-
-function checkPermissions(faults: readonly AccessFault[]): Check {
-  const name = 'permissions';
-  const open = faults.flatMap(({ mode, ...fault }) => (mode === undefined ? [] : { mode, ...fault }));
-  if (open.length === 0) return ok(name, 'only you can read the files');
-  return {
-    name,
-    state: 'wrong',
-    fact: describeFaults(open),
-    remedy: `${FIX} takes that from them.`,
-    repair: async () => {
-      for (const { path, mode } of open) chmod(path, mode);
-      return 'taken from them';
-    },
-  };
-}
-
-const describeFaults = ([first, ...more]: readonly AccessFault[]) =>
-  `${first?.path} ${first?.fact}${more.length > 0 ? ` (and ${more.length} more)` : ''}`;
-
-function chmod(path: string, mode: number): void {
-  try {
-    fs.chmodSync(path, mode);
-  } catch (error) {
-    if (errnoCode(error) !== 'ENOENT') throw storageError(error, `change the mode of ${path}`);
-  }
-}
-
-function findAccessFaults(paths: StorePaths): AccessFault[] {
-  const faults: AccessFault[] = [];
-  const look = (path: string, kind: 'file' | 'directory', forbidden = 0o077) => {
-    // A directory may be a link to where there is room for it; a file may not.
-    const stat = (kind === 'file' ? fs.lstatSync : fs.statSync)(path, { throwIfNoEntry: false });
-    if (stat === undefined) return false;
-    if (kind === 'file' ? !stat.isFile() : !stat.isDirectory()) faults.push({ path, fact: `is no ${kind}` });
-    else if (stat.uid !== process.geteuid?.()) faults.push({ path, fact: `belongs to another user (uid ${stat.uid})` });
-    else if ((stat.mode & forbidden) !== 0) {
-      const mode = stat.mode & 0o700;
-      faults.push({ path, fact: `can be used by others (mode ${(stat.mode & 0o777).toString(8)})`, mode });
-    }
-    return stat.isDirectory();
-  };
-  if (!isTrusted()) look(paths.dir, 'directory', 0o022); // to see which files there are tells nobody anything
-  for (const path of replacedFiles(paths)) look(path, 'file');
+function partsOf(paths: StorePaths): Part[] {
+  const parts: Part[] = replacedFiles(paths).map((path) => ({ path, kind: 'file' }));
   for (const folder of [paths.lockDir, paths.workers, paths.logs]) {
-    if (!look(folder, 'directory')) continue;
-    for (const name of fs.readdirSync(folder)) look(`${folder}/${name}`, 'file');
+    parts.push({ path: folder, kind: 'directory' });
+    if (fs.statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) continue;
+    for (const name of fs.readdirSync(folder)) parts.push({ path: `${folder}/${name}`, kind: 'file' });
   }
-  look(paths.replaced, 'directory');
-  return faults;
+  parts.push({ path: paths.replaced, kind: 'directory' });
+  return parts;
 }
 
 function checkConfig({ paths, clock, underLock }: Checkup): Check {
@@ -291,8 +216,6 @@ const goneJournal = (checkup: Checkup): Check => ({
 const described = (records: Records) =>
   `${counted(records.listQueue().length, 'job')} and ${counted(records.count('dead'), 'dead job')}`;
 
-const counted = (n: number, noun: string) => `${n} ${noun}${n === 1 ? '' : 's'}`;
-
 /** What every other command would say; undefined when they can all work. */
 function findDamage(paths: StorePaths): string | undefined {
   let view: View | undefined;
@@ -328,7 +251,7 @@ function repairRecords({ paths, clock, underLock }: Checkup): Promise<string> {
 
 /** Copies files to a directory of this moment's name. @returns the directory */
 function keep(files: readonly string[], paths: StorePaths, now: number): string {
-  const kept = momentDirectory(paths, now);
+  const kept = momentDirectory(paths.replaced, now);
   makeDirectory(kept);
   for (const path of files) {
     const file = readWhole(path);
@@ -338,10 +261,6 @@ function keep(files: readonly string[], paths: StorePaths, now: number): string 
   }
   return kept;
 }
-
-/** Where what a repair replaces at this moment is kept. */
-const momentDirectory = ({ replaced }: StorePaths, now: number) =>
-  `${replaced}/${new Date(now).toISOString().replaceAll(':', '')}`;
 
 async function checkLock({ paths, underLock }: Checkup): Promise<Check> {
   const name = 'lock';

@@ -53,7 +53,7 @@ export class FileStore implements Store {
   /** When this process committed last, by its monotonic clock. */
   private committedAt = 0;
   /** What kept the last fold from happening; the journal has it all, so nothing is lost. */
-  private foldFailure: QueuectlError | undefined;
+  private foldError: QueuectlError | undefined;
   private closed = false;
 
   /** @param dataDir an absolute path; it is made when something is written to it for the first time */
@@ -209,12 +209,12 @@ export class FileStore implements Store {
     try {
       held.renew(); // what was committed must not be done over if the lock is lost
       fold(view, this.paths, held, this.clock());
-      this.foldFailure = undefined;
+      this.foldError = undefined;
     } catch (error) {
       this.dropView();
       if (error instanceof LockLostError) return; // the new holder sees to it
       if (!(error instanceof QueuectlError)) throw error;
-      this.foldFailure = error; // what was committed stays committed
+      this.foldError = error; // what was committed stays committed
     }
   }
 
@@ -222,14 +222,14 @@ export class FileStore implements Store {
   private foldLater(view: View): void {
     if (this.foldTimer !== undefined || this.closed) return;
     const quietInMs = this.committedAt + QUIET_LAG_MS - monotonicMs();
-    const dueInMs = this.foldFailure === undefined ? this.foldDueIn(view, QUIET_LAG_MS) : LAG_MS;
+    const dueInMs = this.foldError === undefined ? this.foldDueIn(view, QUIET_LAG_MS) : LAG_MS;
     this.foldTimer = setTimeout(
       () => {
         this.foldTimer = undefined;
         if (monotonicMs() - this.committedAt < QUIET_LAG_MS) return this.foldLater(view);
         this.fold(QUIET_LAG_MS).catch((error: unknown) => {
           if (!(error instanceof QueuectlError)) throw error;
-          this.foldFailure = error;
+          this.foldError = error;
         });
       },
       Math.max(quietInMs, dueInMs, 10),
@@ -286,7 +286,7 @@ export class FileStore implements Store {
     clearTimeout(this.foldTimer);
     try {
       if (await this.leavesTidyingToMe()) {
-        this.foldFailure = undefined;
+        this.foldError = undefined;
         await this.underLock(async (held) => {
           const view = this.refreshedView();
           if (!view.needsFold) return;
@@ -296,16 +296,16 @@ export class FileStore implements Store {
       }
     } catch (error) {
       if (!(error instanceof QueuectlError)) throw error;
-      this.foldFailure = error;
+      this.foldError = error;
     } finally {
       this.dropView();
     }
-    if (this.foldFailure !== undefined) this.options.onWarning(this.foldFailure);
+    if (this.foldError !== undefined) this.options.onWarning(this.foldError);
   }
 
   private async leavesTidyingToMe(): Promise<boolean> {
     if (!this.hasSomethingToFold()) {
-      this.foldFailure = undefined; // somebody else has folded since
+      this.foldError = undefined; // somebody else has folded since
       return false;
     }
     return !(await this.anybodyWorks());

@@ -3,29 +3,36 @@ import fs from 'node:fs';
 import { dirname } from 'node:path';
 import type { Clock } from '../../../utils/clock.js';
 import { QueuectlError, storageError } from '../../../utils/errors.js';
-import { findSharing, freeBytes } from '../../../utils/fileSystem.js';
 import { makeDirectory, syncDirectory } from '../../../utils/files.js';
 import { writeTemp } from '../../../utils/tempFiles.js';
 import { quote } from '../../../utils/text.js';
 import { findJobFault, type Job } from '../../model/job.js';
 import { findConfigFault, findConfigKey } from '../../model/settings.js';
 import type { Check } from '../../store.js';
-import { isTrusted } from '../trust.js';
+import {
+  checkFileSystem,
+  checkOwnership,
+  checkPermissions,
+  counted,
+  FIX,
+  listed,
+  looked,
+  momentDirectory,
+  ok,
+  type Part,
+} from '../placeChecks.js';
 import type { Database, Session } from './database.js';
 import { loadDriver, type Row } from './driver.js';
 import type { SqlitePaths } from './paths.js';
 import { resultCode } from './resultCode.js';
 import { salvage } from './salvage.js';
 
-const FIX = '`queuectl doctor --fix`';
 /** Records are looked at so many at a time, however long the queue is. */
 const AT_A_TIME = 1000;
 /** A checkpoint and the journal beside it. */
 const SPARE_BYTES = 1_000_000;
 /** https://www.sqlite.org/wal.html#walresetbug, and the releases of earlier years that have the mending too. */
 const WAL_RESET_MENDED = { version: [3, 51, 3], also: ['3.44.6', '3.50.7'] } as const;
-
-const ok = (name: string, fact: string): Check => ({ name, state: 'ok', fact });
 
 /** The checks in their order; each sees what the repairs before it have done. */
 export async function* checkDatabase(database: Database, clock: Clock): AsyncGenerator<Check> {
@@ -34,9 +41,10 @@ export async function* checkDatabase(database: Database, clock: Clock): AsyncGen
     yield ok('database', `${paths.database} is not there yet; the first job makes it`);
     return;
   }
-  yield await looked('file system', () => checkFileSystem(paths));
-  yield await looked('ownership', () => checkOwnership(paths));
-  yield await looked('permissions', () => checkPermissions(paths));
+  const directory = dirname(paths.database);
+  yield await looked('file system', () => checkRoom(paths));
+  yield await looked('ownership', () => checkOwnership(directory, partsOf(paths)));
+  yield await looked('permissions', () => checkPermissions(directory, partsOf(paths)));
   const integrity = () => looked('database', () => checkIntegrity(database, clock));
   yield await integrity();
   if ((await integrity()).state === 'wrong') return;
@@ -45,78 +53,16 @@ export async function* checkDatabase(database: Database, clock: Clock): AsyncGen
   yield await looked('jobs', () => checkRows(database, clock, JOBS));
 }
 
-/** What cannot be looked at is wrong. */
-async function looked(name: string, check: () => Check | Promise<Check>): Promise<Check> {
-  try {
-    return await check();
-  } catch (error) {
-    const reason = storageError(error, `look at the ${name}`);
-    if (!(reason instanceof QueuectlError)) throw reason;
-    return { name, state: 'wrong', fact: reason.fact, remedy: reason.remedy };
-  }
+function checkRoom({ database, wal }: SqlitePaths): Check {
+  const bytes = SPARE_BYTES + (fs.statSync(wal, { throwIfNoEntry: false })?.size ?? 0);
+  const remedy = 'Choose a file on a local disk with --store: those who have it open share memory, and locks.';
+  return checkFileSystem(database, dirname(database), { bytes, words: 'what is in the journal' }, remedy);
 }
 
-function checkFileSystem({ database, wal }: SqlitePaths): Check {
-  const name = 'file system';
-  const directory = dirname(database);
-  const sharing = findSharing(directory);
-  if (sharing !== undefined) {
-    const remedy = 'Choose a file on a local disk with --store: those who have it open share memory, and locks.';
-    return { name, state: 'wrong', fact: `${database} is in ${sharing}`, remedy };
-  }
-  const free = freeBytes(directory);
-  if (free === Number.POSITIVE_INFINITY) return ok(name, 'local, of no fixed size');
-  const needed = SPARE_BYTES + (fs.statSync(wal, { throwIfNoEntry: false })?.size ?? 0);
-  if (free >= needed) return ok(name, `local, ${megabytes(free)} MB free`);
-  const fact = `${megabytes(free)} MB are free, and what is in the journal needs ${megabytes(needed)} MB`;
-  return { name, state: 'wrong', fact, remedy: 'Make room.' };
-}
-
-const megabytes = (bytes: number) => Math.round(bytes / 1e5) / 10;
-
-/** The parts that are there, and the directory they are in. */
-function partsOf({ database, wal, shm, state }: SqlitePaths): { path: string; stat: fs.Stats; forbidden: number }[] {
-  const parts = [database, wal, shm, state].map((path) => ({ path, forbidden: 0o077 }));
-  // To see which files there are tells nobody anything.
-  const all = isTrusted() ? parts : [{ path: dirname(database), forbidden: 0o022 }, ...parts];
-  return all.flatMap(({ path, forbidden }) => {
-    // A directory may be a link to where there is room for it; a file may not.
-    const stat = (path === state || path === dirname(database) ? fs.statSync : fs.lstatSync)(path, {
-      throwIfNoEntry: false,
-    });
-    return stat === undefined ? [] : [{ path, stat, forbidden }];
-  });
-}
-
-function checkOwnership(paths: SqlitePaths): Check {
-  const name = 'ownership';
-  const faults = partsOf(paths).flatMap(({ path, stat }) => {
-    if (stat.isSymbolicLink()) return [`${path} is a symbolic link`];
-    return stat.uid === process.geteuid?.() ? [] : [`${path} belongs to another user (uid ${stat.uid})`];
-  });
-  if (faults.length === 0) return ok(name, 'every file is yours, and no link');
-  return { name, state: 'wrong', fact: listed(faults), remedy: 'Put that right by hand.' };
-}
-
-function checkPermissions(paths: SqlitePaths): Check {
-  const name = 'permissions';
-  const open = partsOf(paths).filter(({ stat, forbidden }) => (stat.mode & forbidden) !== 0 && !stat.isSymbolicLink());
-  if (open.length === 0) return ok(name, 'only you can read the files');
-  const facts = open.map(({ path, stat }) => `${path} can be used by others (mode ${(stat.mode & 0o777).toString(8)})`);
-  return {
-    name,
-    state: 'wrong',
-    fact: listed(facts),
-    remedy: `${FIX} takes that from them.`,
-    repair: async () => {
-      for (const { path, stat } of open) fs.chmodSync(path, stat.mode & 0o700);
-      return 'taken from them';
-    },
-  };
-}
-
-const listed = (facts: readonly string[]) =>
-  `${facts.slice(0, 3).join('; ')}${facts.length > 3 ? ` (and ${facts.length - 3} more)` : ''}`;
+const partsOf = ({ database, wal, shm, state }: SqlitePaths): Part[] => [
+  ...[database, wal, shm].map((path) => ({ path, kind: 'file' as const })),
+  { path: state, kind: 'directory' },
+];
 
 async function checkIntegrity(database: Database, clock: Clock): Promise<Check> {
   const name = 'database';
@@ -145,18 +91,12 @@ async function checkIntegrity(database: Database, clock: Clock): Promise<Check> 
     remedy: `${FIX} keeps the jobs that can be read, and a copy of the files.`,
     repair: async () => {
       await database.close();
-      const kept = momentDirectory(paths, clock);
+      const kept = momentDirectory(`${paths.state}/replaced`, clock());
       const jobs = salvage(paths, kept);
       return `${counted(jobs, 'job')} could be read; the former files are in ${kept}`;
     },
   };
 }
-
-const counted = (n: number, noun: string) => `${n} ${noun}${n === 1 ? '' : 's'}`;
-
-/** Where what a repair replaces at this moment is kept. */
-const momentDirectory = ({ state }: SqlitePaths, clock: Clock) =>
-  `${state}/replaced/${new Date(clock()).toISOString().replaceAll(':', '')}`;
 
 /**
  * A version with the bug is no fault of the store, and many a user cannot change it: Node brings its own. So it is told, and
@@ -257,7 +197,7 @@ function faultOf({ findFault }: RecordTable, key: string, text: string): string 
 
 /** Removes the rows that are still as they were found, once a copy of them is on disk. @returns what was done */
 async function removeRows(database: Database, clock: Clock, { table, key, text }: RecordTable, rows: readonly Row[]) {
-  const directory = momentDirectory(database.paths, clock);
+  const directory = momentDirectory(`${database.paths.state}/replaced`, clock());
   const copy = `${directory}/${table}.ndjson`;
   try {
     makeDirectory(directory);

@@ -193,6 +193,7 @@ export class Database {
         connection.close();
         return undefined;
       }
+      connection.prepare('PRAGMA journal_mode = WAL').get(); // a copy may come back without, as from VACUUM INTO
       this.session = new Session(connection, identity);
       this.session.exec(`PRAGMA journal_size_limit = ${WAL_BYTES_MAX}`);
       return this.session;

@@ -76,7 +76,7 @@ async function startWorker({ commands = ['a'], concurrency = 1 }) {
     run,
     processor: new JobProcessor(launcher),
     onEvent: (event) => events.push(describeEvent(event)),
-    onTrouble: ({ message }) => troubles.push(message),
+    onError: ({ message }) => troubles.push(message),
   });
   const ended = worker.run();
   after(() => {

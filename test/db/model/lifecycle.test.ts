@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { afterAttempt, type Decision, describeFailure, nextRunAt, type Outcome } from '../../../db/model/lifecycle.js';
+import { afterAttempt, type Decision, describeOutcome, nextRunAt, type Outcome } from '../../../db/model/lifecycle.js';
 import { LATEST_TIME } from '../../../db/model/rules.js';
 import { T0 } from '../../helpers/jobFactory.js';
 
@@ -102,8 +102,8 @@ describe('the schedule of retries', () => {
   }
 });
 
-describe('describeFailure', () => {
-  const cases: [outcome: Parameters<typeof describeFailure>[0], expected: string][] = [
+describe('describeOutcome', () => {
+  const cases: [outcome: Parameters<typeof describeOutcome>[0], expected: string][] = [
     [exited(127, 'sh: 1: nosuch: not found'), 'exit code 127: sh: 1: nosuch: not found'],
     [exited(3), 'exit code 3'],
     [{ kind: 'signaled', signal: 'SIGKILL', lastLine: 'almost done' }, 'killed by SIGKILL: almost done'],
@@ -112,5 +112,5 @@ describe('describeFailure', () => {
     [{ kind: 'timed out', seconds: 60, lastLine: '' }, 'timed out after 60 s'],
     [{ kind: 'worker died' }, 'its worker died'],
   ];
-  for (const [outcome, expected] of cases) test(expected, () => assert.equal(describeFailure(outcome), expected));
+  for (const [outcome, expected] of cases) test(expected, () => assert.equal(describeOutcome(outcome), expected));
 });
