@@ -133,7 +133,9 @@ export class QueueManager {
    * @throws QueuectlError NOT_FOUND: no dead job has this id
    */
   async retryFromDLQ(id: string): Promise<PendingJob> {
-    const job = await this.repositories.dlq.retryFromDLQ(id, this.store.clock());
+    // Looked for first: a change would make a store that is not there.
+    const isDead = (await this.repositories.jobs.getJob(id))?.state === 'dead';
+    const job = isDead ? await this.repositories.dlq.retryFromDLQ(id, this.store.clock()) : undefined;
     if (job !== undefined) return job;
     throw new QueuectlError(
       'NOT_FOUND',

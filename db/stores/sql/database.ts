@@ -206,8 +206,9 @@ export class Database {
   private made(): Session {
     const { database } = this.paths;
     if (!this.mayMake && this.identify() === undefined) throw storageError(gone(), `write ${database}`);
+    const driver = loadDriver(); // without one nothing is made
     this.makeFile();
-    const connection = loadDriver().connect(database);
+    const connection = driver.connect(database);
     try {
       migrated(connection);
     } finally {

@@ -98,27 +98,18 @@ function installCommand(): string {
   return isGlobal ? INSTALL.replace('install', 'install --global') : INSTALL;
 }
 
-/** Looks for it from this program, then from the current directory, as `require` would look. */
+/**
+ * Looks for it from this program, as `require` would look: in the clone, the project or the place of global packages where
+ * queuectl is. Not from the current directory: what lies there is somebody else's, and would be run.
+ */
 function findPackage(): { readonly directory: string; readonly version: string } | undefined {
-  for (const place of [import.meta.url, ...currentDirectory()]) {
-    const from = createRequire(place);
-    try {
-      const manifest = from.resolve(`${PACKAGE}/package.json`);
-      const { version } = from(manifest) as { version: string }; // as every package has
-      return { directory: dirname(manifest), version };
-    } catch (error) {
-      if (errnoCode(error) !== 'MODULE_NOT_FOUND') throw error;
-    }
-  }
-  return undefined;
-}
-
-/** A file in it, which need not be there; none when it has been deleted. */
-function currentDirectory(): string[] {
+  const from = createRequire(import.meta.url);
   try {
-    return [join(process.cwd(), 'package.json')];
+    const manifest = from.resolve(`${PACKAGE}/package.json`);
+    const { version } = from(manifest) as { version: string }; // as every package has
+    return { directory: dirname(manifest), version };
   } catch (error) {
-    if (errnoCode(error) !== 'ENOENT') throw error;
-    return [];
+    if (errnoCode(error) !== 'MODULE_NOT_FOUND') throw error;
+    return undefined;
   }
 }
