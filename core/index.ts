@@ -2,7 +2,7 @@
 
 import { resolve } from 'node:path';
 import type { JobInput } from '../db/model/input.js';
-import type { DeadJob, PendingJob } from '../db/model/job.js';
+import type { PendingJob } from '../db/model/job.js';
 import { JOB_STATES, type Job, type JobState } from '../db/model/job.js';
 import { QueuectlError } from '../utils/errors.js';
 import { quote } from '../utils/text.js';
@@ -16,9 +16,9 @@ export interface Queue {
    */
   enqueue(job: JobInput): Promise<PendingJob>;
   /** The job with this id, dead or alive; undefined when there is none. */
-  get(id: string): Promise<Job | DeadJob | undefined>;
+  get(id: string): Promise<Job | undefined>;
   /** The jobs, oldest first: all that are not dead, or those in one state. */
-  list(state?: JobState): Promise<(Job | DeadJob)[]>;
+  list(state?: JobState): Promise<Job[]>;
   counts(): Promise<Record<JobState, number>>;
   /** Call it when done; it brings the files up to date when no worker is there to do it. */
   close(): Promise<void>;

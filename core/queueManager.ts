@@ -169,13 +169,6 @@ export class QueueManager {
 }
 
 /** @throws QueuectlError INVALID */
-function _checkNewJob(input: JobInput): JobInput {
-  const job = checkJobInput(input);
-  checkLength(job.command);
-  return job;
-}
-
-/** @throws QueuectlError INVALID */
 function checkNewJob(input: JobInput): JobInput {
   const job = checkJobInput(input);
   checkLength(job.command);
@@ -183,21 +176,20 @@ function checkNewJob(input: JobInput): JobInput {
 }
 
 function newJob(input: JobInput, defaultRetries: number, now: number): PendingJob {
+  const { id = generateId(now), command, max_retries = defaultRetries, run_at = now, ...rest } = input;
   return {
-    id: input.id ?? generateId(now),
-    command: input.command,
+    id,
+    command,
     state: 'pending',
     attempts: 0,
-    max_retries: input.max_retries ?? defaultRetries,
-    run_at: input.run_at ?? now,
+    max_retries,
+    run_at,
     created_at: now,
     updated_at: now,
     processing_started_at: null,
     worker_id: null,
     last_error: null,
-    ...(input.priority === undefined ? {} : { priority: input.priority }),
-    ...(input.timeout === undefined ? {} : { timeout: input.timeout }),
-    ...(input.cwd === undefined ? {} : { cwd: input.cwd }),
+    ...rest, // what else may be given
   };
 }
 

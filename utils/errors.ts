@@ -74,12 +74,12 @@ export function errnoCode(error: unknown): string | undefined {
 }
 
 const ERRNO_REMEDIES: Record<string, string> = {
-  ENOENT: 'Check the path, or choose another place with --data-dir.',
-  EACCES: 'Check who owns it and its permissions, or choose another place with --data-dir.',
-  EPERM: 'Check who owns it and its permissions, or choose another place with --data-dir.',
-  EROFS: 'The file system is read-only; choose another place with --data-dir.',
-  ENOTDIR: 'Choose a directory with --data-dir.',
-  EEXIST: 'Choose a directory with --data-dir.',
+  ENOENT: 'Check the path, or choose another place for the queue.',
+  EACCES: 'Check who owns it and its permissions, or choose another place for the queue.',
+  EPERM: 'Check who owns it and its permissions, or choose another place for the queue.',
+  EROFS: 'The file system is read-only; choose another place for the queue.',
+  ENOTDIR: 'Choose another place for the queue.',
+  EEXIST: 'Choose another place for the queue.',
   EISDIR: 'Move the directory away.',
   ELOOP: 'Put a file in the place of the link.',
   ENOSPC: 'Make room and try again.',

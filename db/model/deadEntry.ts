@@ -1,31 +1,13 @@
 /** A dead job as `dlq-list` prints it, and as dlq.json has kept it since version 0.1.0. */
-import type { DeadJob } from './job.js';
-import {
-  commandRule,
-  directoryRule,
-  findFault,
-  idRule,
-  integerRule,
-  priorityRule,
-  type Rule,
-  stringRule,
-  timeoutRule,
-  timeRule,
-} from './rules.js';
+import { type DeadJob, JOB_RULES, OPTIONAL_FIELDS } from './job.js';
+import { findFault, type Rule, stringRule, timeRule } from './rules.js';
 
-export interface DeadEntry {
-  readonly id: string;
-  readonly command: string;
-  readonly attempts: number;
-  readonly max_retries: number;
+type OnlyInQueue = 'state' | 'run_at' | 'updated_at' | 'processing_started_at' | 'worker_id' | 'last_error';
+
+export interface DeadEntry extends Omit<DeadJob, OnlyInQueue> {
   /** How the last attempt ended. */
   readonly error: string;
   readonly failed_at: number;
-  readonly created_at: number;
-  readonly priority?: number;
-  readonly timeout?: number;
-  readonly cwd?: string;
-  readonly attempts_before?: number;
 }
 
 /** Leaves out what only makes sense in the queue; every other field stays, known to this version or not. */
@@ -54,20 +36,10 @@ export function deadJobOf(entry: DeadEntry): DeadJob {
   return { ...known, ...rest, ...known };
 }
 
-const RULES: Record<keyof DeadEntry, Rule> = {
-  id: idRule,
-  command: commandRule,
-  attempts: integerRule(0, Number.MAX_SAFE_INTEGER),
-  max_retries: integerRule(0, Number.MAX_SAFE_INTEGER),
-  error: stringRule,
-  failed_at: timeRule,
-  created_at: timeRule,
-  priority: priorityRule,
-  timeout: timeoutRule,
-  cwd: directoryRule,
-  attempts_before: integerRule(0, Number.MAX_SAFE_INTEGER),
-};
-const OPTIONAL_FIELDS = new Set(['priority', 'timeout', 'cwd', 'attempts_before']);
+/** Those of the job, but for what only makes sense in the queue. */
+const { state, run_at, updated_at, processing_started_at, worker_id, last_error, claim_id, ...SHARED_RULES } =
+  JOB_RULES;
+const RULES: Readonly<Record<keyof DeadEntry, Rule>> = { ...SHARED_RULES, error: stringRule, failed_at: timeRule };
 
 /** @returns what is wrong with it, or undefined when it is the entry of a dead job */
 export const findDeadEntryFault = (value: unknown): string | undefined => findFault(value, RULES, OPTIONAL_FIELDS);

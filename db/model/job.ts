@@ -99,6 +99,10 @@ export type Job = PendingJob | ProcessingJob | CompletedJob | FailedJob | DeadJo
 /** What settling an attempt must name: the job, who holds it, and by which claim. */
 export type Claim = Pick<ProcessingJob, 'id' | 'worker_id' | 'claim_id'>;
 
+/** Whether a job waits to be claimed, now or at its `run_at`. */
+export const isWaiting = (job: Job): job is WaitingJob => WAITING_STATES.some((state) => state === job.state);
+export const WAITING_STATES = ['pending', 'failed'] as const satisfies JobState[];
+
 /** Whether a job is held by this very claim. */
 export const isHeldBy = (job: Job, claim: Claim): job is ProcessingJob =>
   job.state === 'processing' && job.worker_id === claim.worker_id && job.claim_id === claim.claim_id;
@@ -165,7 +169,7 @@ export function revived(job: DeadJob, now: number): PendingJob {
   return { ...known, ...rest, ...known, ...(begun === 0 ? {} : { attempts_before: begun }) }; // in this order
 }
 
-const JOB_RULES: Record<keyof Job | 'claim_id', Rule> = {
+export const JOB_RULES: Readonly<Record<keyof Job | 'claim_id', Rule>> = {
   id: idRule,
   command: commandRule,
   state: {
@@ -186,7 +190,13 @@ const JOB_RULES: Record<keyof Job | 'claim_id', Rule> = {
   cwd: directoryRule,
   attempts_before: integerRule(0, Number.MAX_SAFE_INTEGER),
 };
-const OPTIONAL_FIELDS = new Set(['claim_id', 'priority', 'timeout', 'cwd', 'attempts_before']);
+export const OPTIONAL_FIELDS: ReadonlySet<string> = new Set([
+  'claim_id',
+  'priority',
+  'timeout',
+  'cwd',
+  'attempts_before',
+]);
 
 /**
  * Checks the record of a job.

@@ -17,9 +17,3 @@ export const within = (transaction: Transaction): Access => ({
   read: (work) => work(transaction),
   write: (work) => work(transaction),
 });
-
-/** All verbs as things are at one moment. */
-export const looking = (reader: Reader): Access => ({
-  read: (work) => work(reader),
-  write: () => Promise.reject(new Error('a look changes nothing')),
-});

@@ -1,6 +1,6 @@
 /** The repositories over a store: each verb in a transaction of its own, or several in one. */
-import type { Reader, Store, Transaction } from '../store.js';
-import { type Access, accessTo, looking, within } from './access.js';
+import type { Store, Transaction } from '../store.js';
+import { type Access, accessTo, within } from './access.js';
 import { DlqRepo } from './dlqRepo.js';
 import { JobRepo } from './jobRepo.js';
 
@@ -16,6 +16,3 @@ export const repositoriesOf = (store: Store): Repositories => over(accessTo(stor
 
 /** All verbs as one: all of what they change is kept, or nothing. */
 export const repositoriesIn = (transaction: Transaction): Repositories => over(within(transaction));
-
-/** Several things as they are at one moment; nothing can be changed. */
-export const repositoriesAt = (reader: Reader): Repositories => over(looking(reader));

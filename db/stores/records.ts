@@ -1,6 +1,6 @@
 /** Jobs in memory, at hand in the orders in which a store is asked for them. Knows no rule. */
 import { Heap } from '../../utils/heap.js';
-import type { Job, JobState, WaitingJob } from '../model/job.js';
+import { isWaiting, type Job, type JobState, type WaitingJob } from '../model/job.js';
 import type { JobQuery, Stored } from '../store.js';
 
 /** What one commit does: each id's new record, or null where it is removed. */
@@ -14,8 +14,7 @@ interface Entry extends Stored<Job> {
 
 type WaitingEntry = Entry & { readonly record: WaitingJob };
 
-const isWaiting = (entry: Entry): entry is WaitingEntry =>
-  entry.record.state === 'pending' || entry.record.state === 'failed';
+const waits = (entry: Entry): entry is WaitingEntry => isWaiting(entry.record);
 
 const byAge = (a: Entry, b: Entry) => a.record.created_at - b.record.created_at || a.place - b.place;
 
@@ -52,7 +51,7 @@ export class Records {
     }
     const entry: Entry = { record: job, seq, place };
     this.inQueue.set(id, entry);
-    if (this.index !== undefined && isWaiting(entry)) this.index.later.push(entry);
+    if (this.index !== undefined && waits(entry)) this.index.later.push(entry);
   }
 
   remove(id: string): void {
@@ -83,7 +82,7 @@ export class Records {
     }
     this.inQueue.set(id, entry);
     this.inOrder = false;
-    if (this.index !== undefined && isWaiting(entry)) this.index.later.push(entry);
+    if (this.index !== undefined && waits(entry)) this.index.later.push(entry);
   }
 
   get(id: string): Stored<Job> | undefined {
@@ -170,7 +169,7 @@ export class Records {
         due: new Heap(isDueBefore),
         later: new Heap((a, b) => a.record.run_at < b.record.run_at),
       };
-      for (const entry of this.inQueue.values()) if (isWaiting(entry)) this.index.later.push(entry);
+      for (const entry of this.inQueue.values()) if (waits(entry)) this.index.later.push(entry);
     }
     return this.index;
   }

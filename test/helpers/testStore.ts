@@ -2,9 +2,12 @@
 
 import { isAlive } from '../../core/workers/liveness.js';
 import { openStore, type StoreAddress } from '../../db/index.js';
+import type { Access } from '../../db/repositories/access.js';
 import { ConfigRepo } from '../../db/repositories/configRepo.js';
-import { type Repositories, repositoriesAt, repositoriesIn, repositoriesOf } from '../../db/repositories/index.js';
-import type { Durability, Store, StoreOptions } from '../../db/store.js';
+import { DlqRepo } from '../../db/repositories/dlqRepo.js';
+import { type Repositories, repositoriesIn, repositoriesOf } from '../../db/repositories/index.js';
+import { JobRepo } from '../../db/repositories/jobRepo.js';
+import type { Durability, Reader, Store, StoreOptions } from '../../db/store.js';
 import { FileStore } from '../../db/stores/file/fileStore.js';
 import type { QueuectlError } from '../../utils/errors.js';
 
@@ -55,3 +58,12 @@ export const fileStore = (dir: string, options?: TestOptions): FileTestStore =>
 /** Whatever store is at the address. */
 export const storeAt = (address: StoreAddress, options?: TestOptions): TestStore =>
   testStore((all) => openStore(address, all), options);
+
+/** The verbs that read, as things are at one moment. */
+function repositoriesAt(reader: Reader): Repositories {
+  const access: Access = {
+    read: (work) => work(reader),
+    write: () => Promise.reject(new Error('a look changes nothing')),
+  };
+  return { jobs: new JobRepo(access), dlq: new DlqRepo(access) };
+}

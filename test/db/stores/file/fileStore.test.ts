@@ -268,8 +268,8 @@ test('a commit that was not acknowledged is not seen by the handle that made it'
 });
 
 const REFUSALS: [code: string, message: string][] = [
-  ['EACCES', 'permission denied. Check who owns it and its permissions, or choose another place with --data-dir.'],
-  ['EROFS', 'read-only file system. The file system is read-only; choose another place with --data-dir.'],
+  ['EACCES', 'permission denied. Check who owns it and its permissions, or choose another place for the queue.'],
+  ['EROFS', 'read-only file system. The file system is read-only; choose another place for the queue.'],
 ];
 for (const [code, words] of REFUSALS) {
   test(`a store that cannot be locked (${code}) can be read, and says what is wrong when it is to be changed`, async (t) => {
@@ -294,7 +294,7 @@ for (const [code, words] of REFUSALS) {
 test('a data directory that is a file is named', async () => {
   const dir = join(tempStore(), 'file');
   fs.writeFileSync(dir, '');
-  const message = `cannot lock ${dir}: not a directory. Choose a directory with --data-dir.`;
+  const message = `cannot lock ${dir}: not a directory. Choose another place for the queue.`;
   await assert.rejects(fileStore(dir).jobs.createJob(pendingJob()), { code: 'STORAGE', message });
 });
 
