@@ -1,4 +1,4 @@
 import { describeContract } from './index.js';
-import { fileKind } from './kinds.js';
+import { KINDS } from './kinds.js';
 
-describeContract(fileKind, 40);
+describeContract(KINDS.file, 40);

@@ -32,14 +32,17 @@ export const memoryKind: StoreKind = {
   },
 };
 
-export const fileKind: StoreKind = {
+const file: StoreKind = {
   name: 'file',
   readsWhileOthersWrite: true,
   makePlace: () => at({ kind: 'file', dir: tempStore() }),
 };
 
-export const sqliteKind: StoreKind = {
+const sqlite: StoreKind = {
   name: 'sqlite',
   readsWhileOthersWrite: true,
   makePlace: () => at({ kind: 'sqlite', path: join(tempStore(), 'queue.db') }),
 };
+
+/** A row for each kind of address. */
+export const KINDS: Readonly<Record<StoreAddress['kind'], StoreKind>> = { file, sqlite };
