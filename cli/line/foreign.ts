@@ -63,11 +63,10 @@ export function adviseInPlaceOfFlag(
 export function adviseInPlaceOfWords(command: string, [first = '', second, ...more]: readonly string[]) {
   if (more.length > 0) return undefined;
   if (command === 'list' && second === undefined && isState(first)) return ['list', '--state', first];
-  if (command === 'config-get' && second !== undefined) return ['config-set', keyOf(first), second];
-  const [, key, value] = /^([^=]+)=(.+)$/s.exec(first) ?? [];
-  if (command !== 'config-set' || second !== undefined || key === undefined || value === undefined) return undefined;
-  return ['config-set', keyOf(key), value];
+  const [name, value] = command === 'config-get' ? [first, second] : (/^([^=]+)=(.+)$/s.exec(first)?.slice(1) ?? []);
+  const key = findConfigKey(name?.replaceAll('-', '_') ?? '');
+  const isSetting = command === 'config-get' || (command === 'config-set' && second === undefined);
+  return isSetting && key !== undefined && value !== undefined ? ['config-set', key, value] : undefined;
 }
 
 const isState = (value: unknown): value is string => JOB_STATES.some((state) => state === value);
-const keyOf = (name: string) => findConfigKey(name.replaceAll('-', '_')) ?? name;

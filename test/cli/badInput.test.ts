@@ -292,6 +292,7 @@ const CASES: Case[] = [
     says: /^unknown config key "max-retries"\. Did you mean max_retries\? Known keys: /,
   },
   { args: ['config-set', 'max-retries', '5'], code: 2, says: /Did you mean max_retries\? Known keys: / },
+  { args: ['config-set', 'a=b'], code: 2, says: 'config-set needs <value>. See `queuectl config-set --help`.' },
   { args: ['list', '--status'], code: 2, says: 'unknown flag --status. Did you mean --state?' },
   { args: ['logs', '-f', 'x'], code: 2, says: /^unknown flag -f\. It prints what there is so far; / },
   { args: ['logs', '-x', 'x'], code: 2, says: 'unknown flag -x. See `queuectl logs --help`.' },
