@@ -1,12 +1,13 @@
 /** The command line: finds the command, runs it, and puts what went wrong into one line. */
 
+import { findConfigKey } from '../db/model/settings.js';
 import packageJson from '../package.json' with { type: 'json' };
 import { QueuectlError } from '../utils/errors.js';
 import { quoteWord } from '../utils/shell.js';
 import { quote } from '../utils/text.js';
 import { COMMANDS } from './commands/index.js';
 import { findPlace, type Place, pathOf } from './line/address.js';
-import { adviseWords, forPlace } from './line/advice.js';
+import { adviseInstead, adviseJob, forPlace, type JobAdvice } from './line/advice.js';
 import type { Command } from './line/command.js';
 import { type CommandLine, readCommandLine, readOptions } from './line/commandLine.js';
 import { loadEnvironment } from './line/environment.js';
@@ -41,7 +42,8 @@ async function run(commandLine: CommandLine, programFile: string): Promise<void>
   if (found === undefined && words.length > 0 && !(wantsHelp && group !== undefined)) {
     throw await unknownCommand(words);
   }
-  const { options, globals } = readFlags(commandLine, found?.command);
+  const { options, globals } = await readFlags(commandLine, found?.command);
+  if (!asksForHelp && (globals.help || globals.version) && found !== undefined) checkWhoseFlag(commandLine, found);
   if (globals.version) return printResult(globals.json, packageJson.version, { version: packageJson.version });
   if (wantsHelp || found === undefined) {
     if (!wantsHelp && globals.json) throw new QueuectlError('USAGE', 'no command is given', 'See `queuectl --help`.');
@@ -52,7 +54,7 @@ async function run(commandLine: CommandLine, programFile: string): Promise<void>
     return;
   }
   const { command, rest } = found;
-  checkWords(command, rest);
+  await checkWords(command, rest, commandLine.args);
   const place = locate(globals, programFile);
   if (process.env.MONGO_URI && !place.isNamed) warnOfMongo(pathOf(place));
   const literal = Math.min(commandLine.literal, rest.length);
@@ -91,16 +93,52 @@ function describePlace(globals: GlobalOptions, programFile: string): string {
 }
 
 /** What the flags say; those of every command apart, too. */
-function readFlags(commandLine: CommandLine, command: Command | undefined) {
-  const advice = command?.name === 'enqueue' ? adviseWords(commandLine.args, ALL_FLAGS) : undefined;
-  const accepted = [...(command?.flags ?? []), ...GLOBAL_FLAGS];
-  const options: Readonly<Record<string, unknown>> = readOptions(
+async function readFlags(commandLine: CommandLine, command: Command | undefined) {
+  const { args, given } = commandLine;
+  const accepted = acceptedBy(command);
+  const isUnknown = (name: string) => accepted.every((flag) => flag.name !== name);
+  const help = helpOf(command);
+  if (![...given.keys()].some(isUnknown)) {
+    const options: Readonly<Record<string, unknown>> = readOptions(commandLine, accepted, help);
+    return { options, globals: options as GlobalOptions }; // they are among the accepted ones
+  }
+  const { adviseInPlaceOfFlag } = await import('./line/foreign.js');
+  const job = command?.name === 'enqueue' ? adviseJob(args, accepted) : undefined;
+  const instead = (name: string, value: unknown) => {
+    const owners = COMMANDS.filter(({ flags }) => flags.some((flag) => flag.name === name)).map((each) => each.name);
+    if (owners.length === 0) {
+      return adviseInPlaceOfFlag(command?.name, name, value, (...words) => adviseInstead(words, args, accepted));
+    }
+    const fact = `--${name} is a flag of ${owners.join(' and ')}`;
+    return job === undefined ? `${fact}. See \`${help}\`.` : `${fact}. ${sentenceOf(job)}`;
+  };
+  const dashes = `See \`${help}\`; what begins with - but is no flag goes after a --.`;
+  const otherwise = job === undefined ? dashes : sentenceOf(job);
+  const options = readOptions(
     commandLine,
     accepted,
-    helpOf(command),
-    ...(advice === undefined ? [] : [`What is not for queuectl goes after a --: ${advice}`]),
+    help,
+    instead,
+    command?.name === 'enqueue' ? otherwise : undefined,
   );
-  return { options, globals: options as GlobalOptions }; // they are among the accepted ones
+  return { options, globals: options as GlobalOptions };
+}
+
+const acceptedBy = (command: Command | undefined) => [...(command?.flags ?? []), ...GLOBAL_FLAGS];
+
+const sentenceOf = ({ how, line }: JobAdvice) =>
+  `${{ dashes: 'What is not for queuectl goes after a --', quotes: 'The whole command is one argument', without: 'Without it' }[how]}: ${line}`;
+
+/** @throws QueuectlError USAGE: a job is given, and help or the version may be asked of its program */
+function checkWhoseFlag({ args }: CommandLine, { command, rest }: { command: Command; rest: readonly string[] }): void {
+  if (command.name !== 'enqueue' || rest.length === 0 || (rest.length === 1 && rest[0] === '-')) return;
+  const typed = args.find((arg) => ['--help', '-h', '--version', '-v'].includes(arg)) ?? '--help';
+  const job = adviseJob(args, acceptedBy(command));
+  throw new QueuectlError(
+    'USAGE',
+    `${typed} beside a job may be meant for its program or for queuectl`,
+    job === undefined ? `Give one of them; what is the program's goes after a --.` : sentenceOf(job),
+  );
 }
 
 const helpOf = (command: Command | undefined) =>
@@ -112,6 +150,11 @@ function findCommand(words: readonly string[]): { command: Command; rest: readon
     const name = words.slice(0, length).join('-');
     const command = COMMANDS.find((known) => known.name === name || (words.length === 1 && known.short === name));
     if (command !== undefined) return { command, rest: words.slice(length) };
+  }
+  const [first, key] = words;
+  const config = COMMANDS.find(({ name }) => name === 'config-get');
+  if (config !== undefined && first === config.short && findConfigKey(key?.replaceAll('-', '_') ?? '') !== undefined) {
+    return { command: config, rest: words.slice(1) };
   }
   return undefined;
 }
@@ -138,19 +181,21 @@ async function unknownCommand(words: readonly string[]): Promise<QueuectlError> 
 }
 
 /** @throws QueuectlError USAGE: a word is missing, or one too many */
-function checkWords(command: Command, given: readonly string[]): void {
+async function checkWords(command: Command, given: readonly string[], args: readonly string[]): Promise<void> {
   const { name, words } = command;
+  const advice = async () => {
+    const { adviseInPlaceOfWords } = await import('./line/foreign.js');
+    const meant = adviseInPlaceOfWords(name, given);
+    if (meant === undefined) return `See \`${helpOf(command)}\`.`;
+    return `Did you mean \`${adviseInstead(meant, args, acceptedBy(command))}\`?`;
+  };
   const missing = words[given.length];
   if (missing?.startsWith('<')) {
-    throw new QueuectlError('USAGE', `${name} needs ${missing}`, `See \`${helpOf(command)}\`.`);
+    throw new QueuectlError('USAGE', `${name} needs ${missing}`, await advice());
   }
   const extra = words.at(-1)?.endsWith('...]') ? undefined : given[words.length];
   if (extra !== undefined) {
-    throw new QueuectlError(
-      'USAGE',
-      `unexpected argument ${quote(extra)} after ${name}`,
-      `See \`${helpOf(command)}\`.`,
-    );
+    throw new QueuectlError('USAGE', `unexpected argument ${quote(extra)} after ${name}`, await advice());
   }
 }
 

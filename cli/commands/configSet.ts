@@ -1,13 +1,14 @@
-import { type ConfigKey, checkConfigKey, configWords } from '../../db/model/settings.js';
+import { type ConfigKey, configWords } from '../../db/model/settings.js';
 import { QueuectlError } from '../../utils/errors.js';
 import { quote } from '../../utils/text.js';
 import type { Run } from '../line/command.js';
+import { readConfigKey } from '../line/configKey.js';
 import { printResult } from '../text/output.js';
 import { withCore } from '../withCore.js';
 import type { configSet } from './index.js';
 
 export const run: Run<typeof configSet> = async ({ place, json }, name, text) => {
-  const key = checkConfigKey(name);
+  const key = readConfigKey(name);
   const value = readNumber(key, text);
   await withCore(place, ({ queue }) => queue.setConfig(key, value));
   printResult(json, `⚙️ Config updated: ${key} = ${value}`, { [key]: value });

@@ -1,18 +1,19 @@
-import { existsSync, readFileSync, readSync } from 'node:fs';
+import { readFileSync, readSync } from 'node:fs';
 import type { Core } from '../../core/open.js';
 import { INPUT_FIELDS, type JobInput } from '../../db/model/input.js';
 import { pause } from '../../utils/delay.js';
 import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
+import { findJsonFault } from '../../utils/jsonFault.js';
 import { joinWords } from '../../utils/shell.js';
 import { quote } from '../../utils/text.js';
 import { currentDirectory, type Place } from '../line/address.js';
-import { advise, adviseText, adviseWords } from '../line/advice.js';
+import { advise, adviseJob, adviseText, isWholeCommand } from '../line/advice.js';
 import type { Context, Run } from '../line/command.js';
-import { ALL_FLAGS } from '../line/flags.js';
+import { GLOBAL_FLAGS } from '../line/flags.js';
 import { explain, type JobFlags, type JobLine, readJob, readJobLines } from '../text/jobText.js';
 import { printResult, say, talk, toJson } from '../text/output.js';
 import { withCore } from '../withCore.js';
-import type { enqueue } from './index.js';
+import { enqueue } from './index.js';
 
 const STDIN = '-';
 const READ_BYTES = 1 << 18;
@@ -86,19 +87,30 @@ function findSource(file: string | undefined, words: readonly string[], context:
 
 /** Who gives a whole command behind a -- means it, and not a program of that name. */
 function checkProgram(word: string, { args }: Context): void {
-  if (!/\s/.test(word) || existsSync(word)) return;
+  if (!isWholeCommand(word)) return;
   throw usage(
     `behind a -- ${quote(word)} is the name of a program, and there is none`,
-    `Without the -- it is a command: ${adviseText(word, args, ALL_FLAGS)}`,
+    `Without the -- it is a command: ${adviseText(word, args, ACCEPTED)}`,
   );
 }
 
 function severalWords(words: readonly string[], { args }: Context): QueuectlError {
   const fact = `the job is ${words.length} words`;
+  if (words.every(isObject))
+    return usage(`${words.length} jobs are given`, 'Give one at a time, or one a line in a --file.');
   const json = rebuildJson(words);
-  if (json !== undefined) return usage(fact, `Put the JSON in single quotes: ${adviseText(json, args, ALL_FLAGS)}`);
-  const asWords = adviseWords(args, ALL_FLAGS);
-  return usage(fact, asWords === undefined ? 'Put it in quotes.' : `Put a -- before them: ${asWords}`);
+  if (json !== undefined) return usage(fact, `Put the JSON in single quotes: ${adviseText(json, args, ACCEPTED)}`);
+  const job = adviseJob(args, ACCEPTED);
+  if (job === undefined) return usage(fact, 'Put it in quotes.');
+  return usage(fact, `${job.how === 'quotes' ? 'Put it in one pair of quotes' : 'Put a -- before them'}: ${job.line}`);
+}
+
+const ACCEPTED = [...enqueue.flags, ...GLOBAL_FLAGS];
+
+/** Whether it is JSON that no shell has touched. */
+function isObject(word: string): boolean {
+  if (!word.trimStart().startsWith('{')) return false;
+  return findJsonFault(word) === word.length && word.trimEnd().endsWith('}');
 }
 
 /** JSON that a shell has taken to pieces, for want of quotes: it drops the double ones, and may expand the braces. */

@@ -1,9 +1,10 @@
 /** Where the store is. */
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import type { StoreAddress } from '../../db/index.js';
 import { errnoCode, QueuectlError } from '../../utils/errors.js';
+import { quoteWord } from '../../utils/shell.js';
 import { quote } from '../../utils/text.js';
 
 /** Where the store of a command line is, and how another one names it. */
@@ -38,18 +39,20 @@ export function findPlace(
     throw new QueuectlError('USAGE', '--store and --data-dir exclude each other', 'Give one of them.');
   }
   if (store !== undefined) {
-    const address = readAddress('--store', store, surroundings);
+    const address = readAddress('--store', '--store ', store, surroundings);
     return { address, flags: ['--store', store], isNamed: true };
   }
   if (dataDir !== undefined) {
-    return { address: { kind: 'file', dir: absolute(dataDir) }, flags: ['--data-dir', dataDir], isNamed: true };
+    const address = readDirectory('--data-dir', '--store ', dataDir);
+    return { address, flags: ['--data-dir', dataDir], isNamed: true };
   }
   if (env.QUEUECTL_STORE) {
-    const address = readAddress('$QUEUECTL_STORE', env.QUEUECTL_STORE, surroundings);
+    const address = readAddress('$QUEUECTL_STORE', 'QUEUECTL_STORE=', env.QUEUECTL_STORE, surroundings);
     return { address, flags: [], isNamed: true };
   }
   if (env.QUEUECTL_DATA_DIR) {
-    return { address: { kind: 'file', dir: absolute(env.QUEUECTL_DATA_DIR) }, flags: [], isNamed: true };
+    const address = readDirectory('$QUEUECTL_DATA_DIR', 'QUEUECTL_STORE=', env.QUEUECTL_DATA_DIR);
+    return { address, flags: [], isNamed: true };
   }
   return { address: { kind: 'file', dir: defaultDirectory(surroundings) }, flags: [], isNamed: false };
 }
@@ -65,12 +68,34 @@ const OTHER_STORES: Readonly<Record<string, string>> = {
   'mongodb+srv': 'MongoDB',
 };
 
-/** @param source where it stands; the address itself may hold a password, and is not repeated */
-function readAddress(source: string, text: string, surroundings: Surroundings): StoreAddress {
+const ADDRESS = /^([a-z][a-z0-9+.-]*):(.*)$/is;
+
+/** @param asStore how the same place is given an address */
+function readDirectory(source: string, asStore: string, text: string): StoreAddress {
+  const scheme = ADDRESS.exec(text)?.[1]?.toLowerCase() ?? '';
+  const isOurs = scheme === 'file' || scheme === 'sqlite';
+  if (!isOurs && OTHER_STORES[scheme] === undefined) return { kind: 'file', dir: absolute(text) };
+  const remedy = isOurs
+    ? `Give ${asStore}${quoteWord(text)}.`
+    : `Give a directory, or ${asStore}sqlite:/path/queue.db.`;
+  throw new QueuectlError('USAGE', `${source} is a directory, and this is an address (${scheme}:)`, remedy);
+}
+
+/**
+ * @param source where it stands; the address itself may hold a password, and is not repeated
+ * @param asStore what comes before another one in its place
+ */
+function readAddress(source: string, asStore: string, text: string, surroundings: Surroundings): StoreAddress {
   const unknown = (fact: string) =>
     new QueuectlError('USAGE', `${source}: ${fact}`, 'Give file:/path, or sqlite:/path/queue.db.');
-  const [, scheme, rest = ''] = /^([a-z][a-z0-9+.-]*):(.*)$/is.exec(text) ?? [];
-  if (scheme === undefined) return { kind: 'file', dir: absolute(text) };
+  const [, scheme, rest = ''] = ADDRESS.exec(text) ?? [];
+  if (scheme === undefined) {
+    const dir = absolute(text);
+    const isDirectory = existsSync(dir) ? statSync(dir).isDirectory() : undefined;
+    if (isDirectory === undefined ? !/\.(db|sqlite3?)$/i.test(dir) : isDirectory) return { kind: 'file', dir };
+    const remedy = `Give ${asStore}${quoteWord(`sqlite:${text}`)}.`;
+    throw new QueuectlError('USAGE', `${source}: a path alone is that of a directory, and this is a file's`, remedy);
+  }
   const kind = scheme.toLowerCase();
   if (kind !== 'file' && kind !== 'sqlite') {
     const other = OTHER_STORES[kind];
@@ -81,10 +106,19 @@ function readAddress(source: string, text: string, surroundings: Surroundings): 
   const path = rest.replace(/^\/\/(?=\/)/, ''); // file:///path is a URL
   if (path.startsWith('//')) throw unknown('a store in a file is on no other host');
   if (kind === 'sqlite') {
+    if (path === ':memory:') throw unknown('a store in memory would be gone with the command');
     return { kind, path: path === '' ? join(defaultDirectory(surroundings), 'queue.db') : absolute(path) };
   }
   if (path === '') throw unknown('it names no directory');
   return { kind, dir: absolute(path) };
+}
+
+/** An address or a directory in a file of variables: a relative path in it begins where the file is. */
+export function fromFile(text: string, dir: string): string {
+  const [, scheme, rest] = ADDRESS.exec(text) ?? [];
+  if (scheme === undefined) return resolve(dir, text);
+  const isPath = /^(file|sqlite)$/i.test(scheme) && rest !== undefined && rest !== '' && rest !== ':memory:';
+  return isPath && !rest.startsWith('/') ? `${scheme}:${resolve(dir, rest)}` : text;
 }
 
 function defaultDirectory({ env, programFile, userHome = () => userInfo().homedir }: Surroundings): string {

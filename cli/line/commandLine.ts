@@ -74,14 +74,16 @@ function closeFlags(args: readonly string[], flags: readonly Flag[]): string[] {
  *
  * @param accepted the flags of the command
  * @param help what to type for help
- * @param advice what to do when a flag is unknown and none is like it
+ * @param instead what to do about a flag that is unknown, if that is known
+ * @param otherwise what to do when it is not, and no flag is like it
  * @throws QueuectlError USAGE
  */
 export function readOptions<const F extends readonly Flag[]>(
   { args, given }: CommandLine,
   accepted: F,
   help: string,
-  advice = `See \`${help}\`; what begins with - but is no flag goes after a --.`,
+  instead: (name: string, value: unknown) => string | undefined = () => undefined,
+  otherwise = `See \`${help}\`.`,
 ): OptionsOf<F> {
   const usage = (fact: string, remedy = `See \`${help}\`.`) => new QueuectlError('USAGE', fact, remedy);
   const beforeDashes = args.slice(0, args.includes('--') ? args.indexOf('--') : args.length);
@@ -92,7 +94,8 @@ export function readOptions<const F extends readonly Flag[]>(
     if (flag === undefined) {
       const names = accepted.map((known) => known.name);
       const meant = nearest(name, names);
-      throw usage(`unknown flag ${typed}`, meant === undefined ? advice : `Did you mean --${meant}? See \`${help}\`.`);
+      const like = meant === undefined ? otherwise : `Did you mean --${meant}? See \`${help}\`.`;
+      throw usage(`unknown flag ${typed}`, instead(name, value) ?? like);
     }
     if (Array.isArray(value)) throw usage(`${typed} is given more than once`, 'Give it once.');
     if (value === '') throw usage(`${typed} needs a value`);

@@ -1,9 +1,9 @@
 /** Variables that are kept in files. */
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
 import { quote } from '../../utils/text.js';
-import { findClone } from './address.js';
+import { findClone, fromFile } from './address.js';
 
 /** Two names for where the queue is: who sets one of them does not mean the other. */
 const PLACES = ['QUEUECTL_STORE', 'QUEUECTL_DATA_DIR'] as const;
@@ -38,5 +38,9 @@ function load(file: string): void {
       ? failure.with({ remedy: 'It is to be a file that you can read.', data })
       : failure;
   }
-  if (isNamed) for (const name of unset) delete process.env[name];
+  for (const name of unset) {
+    const text = process.env[name];
+    if (isNamed) delete process.env[name];
+    else if (text) process.env[name] = fromFile(text, dirname(resolve(file)));
+  }
 }

@@ -1,4 +1,6 @@
-/** Words that are no command: those of other programs, and mistyped ones. They are understood, and never obeyed. */
+/** Words and flags that are none: those of other programs, and mistyped ones. They are understood, and never obeyed. */
+import { JOB_STATES } from '../../db/model/job.js';
+import { findConfigKey } from '../../db/model/settings.js';
 import { nearest } from './nearest.js';
 
 const didYouMean = (name: string) => `Did you mean ${name}? See \`queuectl --help\`.`;
@@ -30,3 +32,41 @@ export function adviseInPlaceOf(word: string, commands: readonly string[]): stri
   const meant = nearest(word, commands);
   return meant === undefined ? 'See `queuectl --help`.' : didYouMean(meant);
 }
+
+/**
+ * What to do who typed this flag, which no command has.
+ *
+ * @param line a command line of these words, for the same store
+ */
+export function adviseInPlaceOfFlag(
+  command: string | undefined,
+  flag: string,
+  value: unknown,
+  line: (...words: string[]) => string,
+): string | undefined {
+  switch (`${command} --${flag}`) {
+    case 'list --status':
+      return isState(value) ? `Did you mean \`${line('list', '--state', value)}\`?` : 'Did you mean --state?';
+    case 'worker-stop --force':
+      return `Did you mean \`${line('worker-stop', '--now')}\`? It ends what runs.`;
+    case 'logs --f':
+    case 'logs --follow':
+      return 'It prints what there is so far; no command follows a job yet.';
+    case 'dlq-retry --all':
+      return `It brings back one job; \`${line('dlq-list')}\` prints them all with their ids.`;
+    default:
+      return undefined;
+  }
+}
+
+/** The words that are meant by those that a command does not take. */
+export function adviseInPlaceOfWords(command: string, [first = '', second, ...more]: readonly string[]) {
+  if (more.length > 0) return undefined;
+  if (command === 'list' && second === undefined && isState(first)) return ['list', '--state', first];
+  const [name, value] = command === 'config-get' ? [first, second] : (/^([^=]+)=(.+)$/s.exec(first)?.slice(1) ?? []);
+  const key = findConfigKey(name?.replaceAll('-', '_') ?? '');
+  const isSetting = command === 'config-get' || (command === 'config-set' && second === undefined);
+  return isSetting && key !== undefined && value !== undefined ? ['config-set', key, value] : undefined;
+}
+
+const isState = (value: unknown): value is string => JOB_STATES.some((state) => state === value);

@@ -2,7 +2,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { JobInput } from '../../db/model/input.js';
 import { QueuectlError } from '../../utils/errors.js';
-import { describeJsonFault } from '../../utils/jsonFault.js';
+import { describeJsonFault, findJsonFault } from '../../utils/jsonFault.js';
 import { quote } from '../../utils/text.js';
 
 type Fields = { readonly [field: string]: unknown };
@@ -22,7 +22,7 @@ export interface JobLine {
  * @throws QueuectlError USAGE: a flag contradicts the JSON; INVALID: malformed JSON
  */
 export function readJob(text: string, flags: JobFlags, cwd: string): JobInput {
-  const fields = readFields(text);
+  const fields = readFields(text, 'argument');
   for (const [field, value] of Object.entries(flags)) {
     const found = fields[field];
     if (found === undefined || found === value) continue;
@@ -50,7 +50,7 @@ export function readJobLines(content: Buffer, flags: JobFlags, cwd: string): Job
     for (const text of texts) {
       line++;
       if (text.trim() === '') continue;
-      const fields = readFields(text.endsWith('\r') ? text.slice(0, -1) : text);
+      const fields = readFields(text.endsWith('\r') ? text.slice(0, -1) : text, 'line');
       jobs.push({ line, job: toInput({ cwd, ...flags, ...fields }) });
     }
   } catch (error) {
@@ -83,24 +83,42 @@ const atLine = (line: number, error: QueuectlError) =>
 /** Core sees to it that it is one. */
 const toInput = (fields: Fields) => fields as unknown as JobInput;
 
-function readFields(text: string): Fields {
-  if (text.startsWith('{')) return parseFields(text); // most lines do
-  if (/^\s*\[\s*\{/.test(text)) {
-    throw new QueuectlError('INVALID', 'a JSON array is no job', 'Give each job as an object, on a line of its own.');
+/** Where a job is given: as an argument, which a shell has read, or as a line of a file. */
+type Origin = 'argument' | 'line';
+
+function readFields(text: string, origin: Origin): Fields {
+  if (text.startsWith('{')) return parseFields(text, origin); // most lines do
+  if (/^\s*\[\s*(\{|$)/.test(text)) {
+    const remedy = "Give one job a line, as `jq -c '.[]'` makes of an array.";
+    throw new QueuectlError('INVALID', 'a JSON array is no job', remedy);
   }
-  return text.trimStart().startsWith('{') ? parseFields(text) : { command: text };
+  return text.trimStart().startsWith('{') ? parseFields(text, origin) : { command: text };
 }
 
-function parseFields(text: string): Fields {
+function parseFields(text: string, origin: Origin): Fields {
   try {
     return JSON.parse(text);
   } catch {
-    throw new QueuectlError(
-      'INVALID',
-      `malformed JSON ${describeJsonFault(text)}`,
-      `A job in JSON looks like {"id":"job1","command":"echo hi"}; on a command line put it in single quotes.`,
-    );
+    throw new QueuectlError('INVALID', `malformed JSON ${describeJsonFault(text)}`, remedyOf(text, origin));
   }
+}
+
+const EXAMPLE = 'A job in JSON looks like {"id":"job1","command":"echo hi"}';
+
+function remedyOf(text: string, origin: Origin): string {
+  const offset = findJsonFault(text);
+  const [before, rest] = [text.slice(0, offset).trimEnd(), text.slice(offset)];
+  if (rest === '' && origin === 'line') return 'Give one job a line, whole, as `jq -c .` makes of an object.';
+  if (before.endsWith(',') && /^[}\]]/.test(rest)) return 'Remove the comma before it.';
+  if (rest.startsWith("'")) return `Names and strings need double quotes. ${EXAMPLE}.`;
+  if (/[{,]$/.test(before) && /^[\w$-]+\s*:/.test(rest)) {
+    // Nobody leaves out every quote of a text: a shell has taken them.
+    const isEaten =
+      origin === 'argument' && !text.includes('"') && /^[\w$-]+\s*:\s*(?!true|false|null)[^\s\d{["-]/.test(rest);
+    if (!isEaten) return `Names need double quotes. ${EXAMPLE}.`;
+    return `${EXAMPLE}; on a command line put it in single quotes.`;
+  }
+  return `${EXAMPLE}.`;
 }
 
 /** @throws QueuectlError INVALID: not UTF-8; a command is to run as it was written */

@@ -15,16 +15,48 @@ interface Case {
   readonly input?: string | Buffer;
 }
 
-const EXAMPLE =
-  'A job in JSON looks like {"id":"job1","command":"echo hi"}; on a command line put it in single quotes.';
+const EXAMPLE = 'A job in JSON looks like {"id":"job1","command":"echo hi"}';
+const NAMES = `Names need double quotes. ${EXAMPLE}.`;
 const JOB_FIELDS = 'Known fields: id, command, max_retries, run_at, priority, timeout, cwd.';
+
+/** A message that ends so. */
+const ending = (text: string) => new RegExp(`\\. ${text.replace(/[.{}"]/g, '\\$&')}$`);
 
 const CASES: Case[] = [
   // the job
   {
     args: ['enqueue', '{"command": hi}'],
     code: 2,
-    says: `malformed JSON at column 13: unexpected "hi}". ${EXAMPLE}`,
+    says: `malformed JSON at column 13: unexpected "hi}". ${EXAMPLE}.`,
+  },
+  ...[
+    [`{id:1}`, NAMES],
+    [`{command: "ls"}`, NAMES],
+    [`{id:job1}`, `${EXAMPLE}; on a command line put it in single quotes.`, NAMES],
+    [`{'command':'ls'}`, `Names and strings need double quotes. ${EXAMPLE}.`],
+    [`{"command":"ls",}`, 'Remove the comma before it.'],
+  ].flatMap(([json = '', remedy = '', inLines = remedy]): Case[] => [
+    { args: ['enqueue', json], code: 2, says: ending(remedy) },
+    { args: ['enqueue', '-'], input: json, code: 2, says: ending(inLines) },
+  ]),
+  {
+    args: ['enqueue', '-'],
+    input: '{\n  "command": "ls"\n}\n',
+    code: 2,
+    says: /^line 1: .* Give one job a line, whole, as `jq -c \.` makes of an object\.$/,
+  },
+  ...['[\n{"command":"ls"}\n]\n', '[{"command":"ls"}]\n'].map(
+    (input): Case => ({
+      args: ['enqueue', '-'],
+      input,
+      code: 2,
+      says: "line 1: a JSON array is no job. Nothing was enqueued. Give one job a line, as `jq -c '.[]'` makes of an array.",
+    }),
+  ),
+  {
+    args: ['enqueue', '{"command":"a"}', '{"command":"b"}'],
+    code: 2,
+    says: '2 jobs are given. Give one at a time, or one a line in a --file.',
   },
   { args: ['enqueue', '{"command":"a"'], code: 2, says: /^malformed JSON at column 15: it ends too early\. / },
   { args: ['enqueue', '{"id":"x"}'], code: 2, says: /^the job has no "command"\. / },
@@ -253,13 +285,27 @@ const CASES: Case[] = [
   { args: ['help', 'frobnicate'], code: 2, says: 'unknown command "frobnicate". See `queuectl --help`.' },
   { args: ['frobnicate', '--json'], code: 2, says: 'unknown command "frobnicate". See `queuectl --help`.' },
   { args: ['--json'], code: 2, says: 'no command is given. See `queuectl --help`.' },
-  { args: ['config', 'max_retries'], code: 2, says: /^config has no subcommand "max_retries"\. / },
+  { args: ['config', 'colour'], code: 2, says: /^config has no subcommand "colour"\. / },
+  {
+    args: ['config', 'max-retries'],
+    code: 2,
+    says: /^unknown config key "max-retries"\. Did you mean max_retries\? Known keys: /,
+  },
+  { args: ['config-set', 'max-retries', '5'], code: 2, says: /Did you mean max_retries\? Known keys: / },
+  { args: ['config-set', 'a=b'], code: 2, says: 'config-set needs <value>. See `queuectl config-set --help`.' },
+  { args: ['list', '--status'], code: 2, says: 'unknown flag --status. Did you mean --state?' },
+  { args: ['logs', '-f', 'x'], code: 2, says: /^unknown flag -f\. It prints what there is so far; / },
+  { args: ['logs', '-x', 'x'], code: 2, says: 'unknown flag -x. See `queuectl logs --help`.' },
   {
     args: ['status', '--jsn'],
     code: 2,
     says: 'unknown flag --jsn. Did you mean --json? See `queuectl status --help`.',
   },
-  { args: ['status', '--count', '3'], code: 2, says: /^unknown flag --count\. / },
+  {
+    args: ['status', '--count', '3'],
+    code: 2,
+    says: 'unknown flag --count. --count is a flag of run and worker-start. See `queuectl status --help`.',
+  },
   { args: ['--foo'], code: 2, says: /^unknown flag --foo\. / },
   { args: ['status', '--json=yes'], code: 2, says: /^--json takes no value/ },
   { args: ['status', '--data-dir', ''], code: 2, says: /^--data-dir needs a value/ },

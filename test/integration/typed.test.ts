@@ -83,6 +83,21 @@ describe('the words of a job', { concurrency: 2 }, () => {
       [`-- 'echo "it'\\''s me"'`, `echo "it's me"`],
       [`-- '-x  y'`, '-x  y'],
       ['', 'echo hi'],
+      ['git --version', 'git --version'],
+      ['rm -v x', 'rm -v x'],
+      ['curl --help', 'curl --help'],
+      ['grep -h foo f', 'grep -h foo f'],
+      [`--id quoted 'grep foo f' --help`, 'grep foo f'],
+      ['--version ls', 'ls'],
+      [`'{"command":"echo json"}' -h`, 'echo json'],
+      ['--now ls', 'ls'],
+      [`--concurrency 2 'echo hi'`, 'echo hi'],
+      [`--count=2 'echo hi'`, 'echo hi'],
+      [`'echo hi' --count 2`, 'echo hi'],
+      ['systemctl stop x --now', 'systemctl stop x --now'],
+      [`'echo hi' 'echo ho'`, 'echo hi; echo ho'],
+      [`'echo hi' ho`, 'echo hi ho'],
+      [`'ls -l' -x`, 'ls -l -x'],
     ] as const) {
       const refused = type(store, `queuectl enqueue ${typed}`);
       assert.deepEqual([refused.code, refused.stdout], [2, ''], typed);
@@ -93,6 +108,26 @@ describe('the words of a job', { concurrency: 2 }, () => {
     assert.equal(store.job('x').command, `ls -l 'a b'`);
     assert.equal(store.job('job1').max_retries, 2);
     assert.equal(store.queue().filter(({ max_retries }) => max_retries === 7).length, 1);
+  });
+
+  storeTest("help and the version beside a job are not taken for queuectl's", async (store) => {
+    const { code, stdout, stderr } = await store.run(['enqueue', 'git', '--version']);
+    assert.deepEqual([code, stdout], [2, '']);
+    assert.equal(
+      stderr,
+      'queuectl: --version beside a job may be meant for its program or for queuectl. ' +
+        'What is not for queuectl goes after a --: queuectl enqueue -- git --version\n',
+    );
+    assert.match(await store.ok('enqueue', '--help'), /^Usage: queuectl enqueue/);
+    assert.match(await store.ok('enqueue', '--version'), /^\d/);
+  });
+
+  storeTest('a flag of another command is named as that', async (store) => {
+    const { stderr } = await store.run(['enqueue', '--now', 'ls']);
+    assert.equal(
+      stderr,
+      'queuectl: unknown flag --now. --now is a flag of worker-stop. Without it: queuectl enqueue ls\n',
+    );
   });
 
   storeTest('a job may come from stdin, by whatever name', async (store) => {
@@ -183,6 +218,30 @@ describe('words that stand for commands', { concurrency: 2 }, () => {
       }
     }
   });
+
+  storeTest('config shows a setting', async (store) => {
+    await store.ok('enqueue', 'true');
+    assert.equal(await store.ok('config', 'max_retries'), await store.ok('config-get', 'max_retries'));
+  });
+
+  for (const [typed, advice] of [
+    ['config max_retries 5', 'queuectl config-set max_retries 5'],
+    ['config set max-retries=5', 'queuectl config-set max_retries 5'],
+    ['list dead', 'queuectl list --state dead'],
+    ['list --status dead', 'queuectl list --state dead'],
+    ['worker-stop --force', 'queuectl worker-stop --now'],
+    ['dlq-retry --all', 'queuectl dlq-list'],
+  ] as const) {
+    storeTest(`${typed}: ${advice}`, async (store) => {
+      for (const flags of [[], ['--data-dir', join(store.root, 'a b')]]) {
+        const { code, stdout, stderr } = await store.run([...typed.split(' '), ...flags]);
+        assert.deepEqual([code, stdout], [2, '']);
+        const found = adviceIn(stderr);
+        assert.equal(found, flags.length === 0 ? advice : `${advice} --data-dir '${flags[1]}'`);
+        assert.equal(type(store, found).code, 0, found);
+      }
+    });
+  }
 
   const names: readonly string[] = COMMANDS.map(({ name }) => name);
   for (const [words, meant] of [
@@ -316,6 +375,14 @@ describe('variables', { concurrency: 2 }, () => {
     assert.equal(placeOf(clone, env, ...named), '/named');
     assert.equal(placeOf(installed, env), '/home/me/.local/state/queuectl');
     assert.equal(placeOf(installed, env, ...named), '/named');
+    for (const [text, place] of [
+      ['QUEUECTL_DATA_DIR=queue', at('clone/queue')],
+      ['QUEUECTL_STORE=sqlite:queue.db', at('clone/queue.db')],
+      ['QUEUECTL_STORE=file:queue', at('clone/queue')],
+    ] as const) {
+      writeFileSync(at('clone/.env'), `${text}\n`);
+      assert.equal(placeOf(clone, env), place, text);
+    }
     rmSync(at('clone/.env'));
     mkdirSync(at('clone/.env'));
     const { status, stderr } = spawnSync(process.execPath, [clone, 'list'], { env, encoding: 'utf8' });

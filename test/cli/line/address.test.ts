@@ -61,6 +61,32 @@ test('another store is refused, and no password is repeated', () => {
   }
 });
 
+test('an address is no directory, a file is no address, and the remedy says what is', () => {
+  const root = makeClone();
+  const file = join(root, 'tsconfig.json');
+  mkdirSync(join(root, 'dir.db'));
+  assert.equal(find({ store: join(root, 'dir.db') }, {}), join(root, 'dir.db'));
+  for (const path of ['/nowhere/queue.db', '/nowhere/a.sqlite', '/nowhere/a.sqlite3', file]) {
+    const refused = (remedy: string) => ({ code: 'USAGE', remedy });
+    assert.throws(() => find({ store: path }, {}), refused(`Give --store sqlite:${path}.`));
+    assert.throws(() => find({}, { QUEUECTL_STORE: path }), refused(`Give QUEUECTL_STORE=sqlite:${path}.`));
+  }
+  for (const address of ['sqlite:/x', 'file:/x']) {
+    assert.throws(() => find({ dataDir: address }, {}), { code: 'USAGE', remedy: `Give --store ${address}.` });
+    assert.throws(() => find({}, { QUEUECTL_DATA_DIR: address }), { remedy: `Give QUEUECTL_STORE=${address}.` });
+  }
+  for (const address of ['postgres://me:secret@host/db', 'mongodb://me:secret@host/db']) {
+    const remedy = 'Give a directory, or --store sqlite:/path/queue.db.';
+    assert.throws(() => find({ dataDir: address }, {}), { code: 'USAGE', remedy });
+    assert.throws(
+      () => find({ dataDir: address }, {}),
+      (error) => !String(error).includes('secret'),
+    );
+  }
+  assert.equal(find({ dataDir: '/a:b' }, {}), '/a:b');
+  assert.throws(() => find({ store: 'sqlite::memory:' }, {}), /a store in memory would be gone with the command/);
+});
+
 test('a place knows how another command line names it, and whether somebody chose it', () => {
   const place = (said: Said, env: NodeJS.ProcessEnv) => {
     const { flags, isNamed } = findPlace(said, { env, programFile: INSTALLED });
