@@ -20,18 +20,18 @@ const [dataDir = '', length] = process.argv.slice(2);
 // A clock by which all jobs are due at first, and those that fail again after `backoff_base` seconds, which is one.
 const TICK_MS = 2;
 let now = 0;
-const store = openStore(
-  { kind: 'file', dir: dataDir },
-  {
-    role: 'worker',
-    onWarning(warning) {
-      throw warning;
-    },
-    isAlive,
-    clock: () => now,
-  },
-);
-const queue = new QueueManager(store);
+const store = openStore({ kind: 'file', dir: dataDir }, { role: 'worker', onWarning, isAlive });
+/** The queue goes by that clock, and the store, which folds now and then, by the machine's. */
+const queue = new QueueManager({
+  transaction: (work, durability) => store.transaction(work, durability),
+  read: (work) => store.read(work),
+  settings: store.settings,
+  workers: store.workers,
+  subscribe: (onNews) => store.subscribe(onNews),
+  clock: () => now,
+  check: () => store.check(),
+  close: () => store.close(),
+});
 const jobs = await queue.list(); // as in a worker, the records are in memory before the first claim
 now = jobs.reduce((latest, job) => Math.max(latest, job.run_at), 0) + 1;
 
@@ -65,3 +65,7 @@ const taken: TurnsTaken = { turns, ms: performance.now() - began };
 await takeTurn(0);
 await store.close();
 process.stdout.write(JSON.stringify(taken));
+
+function onWarning(warning: Error): never {
+  throw warning;
+}
