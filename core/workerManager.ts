@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import type { StoreAddress } from '../db/index.js';
 import type { ProcessingJob } from '../db/model/job.js';
+import { DEFAULT_CONFIG } from '../db/model/settings.js';
 import type { WorkerRecord } from '../db/model/worker.js';
 import type { Store } from '../db/store.js';
 import { monotonicMs } from '../utils/clock.js';
@@ -30,6 +31,8 @@ interface Count {
 const LOOK_EVERY_MS = 20;
 /** Two signals sent at once may arrive as one. */
 const REPEAT_SIGNAL_MS = 300;
+/** Workers that were told to end their jobs at once have ended so long after the grace period of the commands. */
+const PATIENCE_MS = 10_000;
 
 export class WorkerManager {
   constructor(
@@ -85,15 +88,19 @@ export class WorkerManager {
   /**
    * Stops every worker of the store: each finishes its current jobs first.
    *
-   * @param now ends the current jobs instead, and gives them back
+   * @param now ends the current jobs instead, and gives them back; wakes processes that were stopped by SIGSTOP
    * @returns how many workers have stopped, once none is left
-   * @throws QueuectlError DAMAGED, STORAGE: those that can be stopped have, and there are, or may be, others
+   * @throws QueuectlError DAMAGED, STORAGE: those that can be stopped have, and there are, or may be, others; with `now`
+   *   also when some have not ended in time
    */
   async stopWorkers({ now }: { now: boolean }): Promise<number> {
     const all = (await this.store.workers.list()).records.filter(isAlive);
-    const living = all.filter((record) => whereabouts(record, here) === 'here');
+    const living = all.filter(isHere);
     // A worker whose supervisor is gone is stopping by itself.
     for (const record of living) if (record.role === 'supervisor') sendSignal(record, now ? 'SIGTERM' : 'SIGHUP');
+    if (now) for (const record of living) sendSignal(record, 'SIGCONT');
+    const startedAt = monotonicMs();
+    const limitMs = now ? (await this.killGraceMs()) + PATIENCE_MS : Number.POSITIVE_INFINITY;
     let left = living;
     let signalledAt = monotonicMs();
     while (left.length > 0) {
@@ -104,6 +111,7 @@ export class WorkerManager {
         for (const record of left) if (!ids.has(record.supervisor_id)) sendSignal(record, 'SIGTERM');
         signalledAt = monotonicMs();
       }
+      if (left.length > 0 && monotonicMs() - startedAt >= limitMs) throw notEnded(left, limitMs);
     }
     await this.recoverLost();
     const { doubt } = await this.listWorkers();
@@ -119,6 +127,12 @@ export class WorkerManager {
     return living.filter(({ role }) => role === 'worker').length;
   }
 
+  /** The pids of the workers and supervisors that live and can be stopped from here. */
+  async listPids(): Promise<number[]> {
+    const { records } = await this.store.workers.list();
+    return records.filter((record) => isHere(record) && isAlive(record)).map(({ pid }) => pid);
+  }
+
   /** The workers that live; `doubt` says why there may be others, if there may. */
   async listWorkers(): Promise<{ workers: WorkerRecord[]; doubt: QueuectlError | undefined }> {
     const { records, unreadable } = await this.store.workers.list();
@@ -128,10 +142,29 @@ export class WorkerManager {
     };
   }
 
+  /** That of the default when the settings cannot be read: the workers are to be stopped all the same. */
+  private async killGraceMs(): Promise<number> {
+    try {
+      return (await this.queue.getConfig('kill_grace')) * 1000;
+    } catch (error) {
+      if (error instanceof QueuectlError) return DEFAULT_CONFIG.kill_grace * 1000;
+      throw error;
+    }
+  }
+
   /** Takes back the jobs of workers that died. */
   recoverLost(): Promise<ProcessingJob[]> {
     return recoverLost(this.store, this.queue, this.run);
   }
+}
+
+const isHere = (record: WorkerRecord) => whereabouts(record, here) === 'here';
+
+function notEnded(left: readonly WorkerRecord[], limitMs: number): QueuectlError {
+  const pids = left.map(({ pid }) => pid);
+  const who = pids.length === 1 ? 'a process of queuectl has' : `${pids.length} processes of queuectl have`;
+  const remedy = `End what is left with \`kill -KILL ${pids.join(' ')}\`; \`queuectl worker-stop --now\` takes the jobs back then.`;
+  return new QueuectlError('STORAGE', `${who} not ended within ${limitMs / 1000} s: ${pids.join(', ')}`, remedy);
 }
 
 function sendSignal({ pid }: WorkerRecord, signal: NodeJS.Signals): void {

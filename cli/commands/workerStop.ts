@@ -19,8 +19,10 @@ export const run: Run<typeof workerStop> = async ({ place, json, now = false }) 
     const stopping = workers.stopWorkers({ now });
     const isSlow = Promise.race([stopping.then(() => false), delay(MOMENT_MS).then(() => true)]);
     if (!json && !now && (await isSlow)) {
-      const jobs = await runningJobs(queue);
-      if (jobs.length > 0) talk(`${describe(jobs)} \`${advise(place, 'worker-stop', '--now')}\` ends what runs.`);
+      const [jobs, pids] = [await runningJobs(queue), await workers.listPids()];
+      const atOnce = `\`${advise(place, 'worker-stop', '--now')}\``;
+      if (jobs.length > 0) talk(`${describe(jobs)} ${atOnce} ends what runs.`);
+      else if (pids.length > 0) talk(`Waiting for ${named(pids)}. ${atOnce} also wakes what was stopped (SIGSTOP).`);
     }
     const stopped = await stopping;
     printResult(json, isNeeded || stopped > 0 ? 'All workers stopped.' : 'No workers are running.', { stopped });
@@ -36,6 +38,9 @@ async function runningJobs(queue: Core['queue']): Promise<string[]> {
     throw error;
   }
 }
+
+const named = (pids: readonly number[]) =>
+  `${pids.length === 1 ? 'a process of queuectl' : `${pids.length} processes of queuectl`} to end: ${pids.join(', ')}`;
 
 function describe(jobs: readonly string[]): string {
   const named = jobs.slice(0, NAMED_JOBS).map((id) => visible(id));

@@ -6,15 +6,19 @@
  * the guard, and then looks for the groups. One of the two sees the other, so no command begins behind anybody's back.
  *
  * A worker is on record before it enters and until it has been forgotten: who is known here and not on record has died.
+ *
+ * Containers may share the directory, and a group's number means another group to each. So the guard says where its worker
+ * runs, and is not deleted but renamed while notes are left.
  */
 import fs from 'node:fs';
 import { basename, join } from 'node:path';
-import { storageError } from '../../utils/errors.js';
-import { makeDirectory, namesIn, openToAppend, removeFile } from '../../utils/files.js';
+import { errnoCode, storageError } from '../../utils/errors.js';
+import { makeDirectory, namesIn, openToAppend, readWhole, removeFile } from '../../utils/files.js';
+import { here, type Place } from '../../utils/processIdentity.js';
 import { type ProcessGroup, readGroupNote } from './groupNote.js';
 
-/** `<worker>.guard`, or `<worker>.<slot>` with a group; no temporary file, which has more dots. */
-const TRACE = /^([^.]+)\.(?:guard|\d+)$/;
+/** `<worker>.guard`, the same `.condemned`, or `<worker>.<slot>` with a group; no temporary file, which has more dots. */
+const TRACE = /^([^.]+)\.(?:guard|condemned|\d+)$/;
 const GROUP_NOTE = /\.\d+$/;
 
 export class RunDirectory {
@@ -39,7 +43,13 @@ export class RunDirectory {
     const guard = this.guard(workerId);
     try {
       makeDirectory(this.directory);
-      fs.closeSync(openToAppend(guard));
+      const { boot_id, host, pid_namespace } = here;
+      const fd = openToAppend(guard);
+      try {
+        fs.writeSync(fd, `${[boot_id, host, pid_namespace].join(' ')}\n`);
+      } finally {
+        fs.closeSync(fd);
+      }
     } catch (error) {
       throw storageError(error, `write ${guard}`);
     }
@@ -51,13 +61,26 @@ export class RunDirectory {
 
   /** Sees to it that no command of a worker begins any more; what is noted of those that run stays. */
   condemn(workerId: string): void {
-    removeFile(this.guard(workerId));
+    const guard = this.guard(workerId);
+    try {
+      fs.renameSync(guard, this.condemned(workerId));
+    } catch (error) {
+      if (errnoCode(error) !== 'ENOENT') throw storageError(error, `rename ${guard}`);
+    }
   }
 
   /** Removes all that is known of a worker, whose commands have ended. */
   forget(workerId: string): void {
     for (const note of this.groupNotes(workerId)) removeFile(note);
-    this.condemn(workerId);
+    for (const file of [this.guard(workerId), this.condemned(workerId)]) removeFile(file);
+  }
+
+  /** Where a worker runs, or ran; undefined when it has not said so, as those of earlier versions. */
+  placeOf(workerId: string): Place | undefined {
+    const said = readWhole(this.guard(workerId)) ?? readWhole(this.condemned(workerId));
+    const [, boot_id, host, pid_namespace] = /^(\S+) (\S+) (\S*)\n$/.exec(said?.content.toString() ?? '') ?? [];
+    if (boot_id === undefined || host === undefined) return undefined;
+    return { boot_id, host, ...(pid_namespace ? { pid_namespace } : {}) };
   }
 
   /** The file without which no command of a worker begins. */
@@ -77,7 +100,7 @@ export class RunDirectory {
       .filter((group) => group !== undefined);
   }
 
-  /** The workers that have a guard or a note here. */
+  /** The workers that have a guard, condemned or not, or a note here. */
   workers(): string[] {
     return [...new Set(this.names().flatMap((name) => TRACE.exec(name)?.[1] ?? []))];
   }
@@ -115,6 +138,10 @@ export class RunDirectory {
     return namesIn(this.replaced).some((moment) =>
       namesIn(`${this.replaced}/${moment}`).some((name) => name !== folder),
     );
+  }
+
+  private condemned(workerId: string): string {
+    return `${this.directory}/${workerId}.condemned`;
   }
 
   private groupNotes(workerId: string): string[] {

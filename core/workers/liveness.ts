@@ -9,6 +9,10 @@ import { randomHex } from '../../utils/random.js';
 
 /** Who cannot be seen and was not heard of for so long is taken for dead. */
 const SILENCE_MS = 60_000;
+/** A worker that could give no sign of life for so long claims nothing more. */
+const NO_CLAIM_MS = 30_000;
+/** The commands of a worker that could give none have ended so long before it can be taken for dead. */
+const MARGIN_MS = 5000;
 
 /**
  * Where a process is, as seen from a place: `here`, so that its pid tells which it is; in another `container` (pid
@@ -36,6 +40,26 @@ export function isSilent(
 ): boolean {
   if (where === 'container') return Math.abs(now.monotonic - (heard_of?.monotonic ?? 0)) >= SILENCE_MS;
   return now.at - (heard_of?.at ?? started_at) >= SILENCE_MS;
+}
+
+/** What a worker may do after its last sign of life. */
+export interface Leeway {
+  readonly claims: boolean;
+  /** Present when it must end its commands: how long they have between SIGTERM and SIGKILL, milliseconds. */
+  readonly graceMs?: number;
+}
+
+/**
+ * Who might be taken for dead ends its own commands first, so that nobody runs their jobs beside them. A long grace period
+ * is cut short rather than begun before the worker has stopped claiming.
+ *
+ * @param silentMs since its last sign of life, by a clock that nobody sets
+ * @param killGraceMs how long the commands should have between SIGTERM and SIGKILL
+ */
+export function leeway(silentMs: number, killGraceMs: number): Leeway {
+  const leftMs = SILENCE_MS - MARGIN_MS - silentMs;
+  const claims = silentMs < NO_CLAIM_MS;
+  return claims || leftMs > killGraceMs ? { claims } : { claims, graceMs: Math.max(Math.min(killGraceMs, leftMs), 0) };
 }
 
 /** Whether the process of a record still runs, as far as can be told from here. */

@@ -7,7 +7,7 @@ import type { QueueManager } from '../queueManager.js';
 import { isLeader } from '../run/groupNote.js';
 import { endGroup } from '../run/processGroup.js';
 import type { RunDirectory } from '../run/runDirectory.js';
-import { isAlive, mayLive, whereabouts } from './liveness.js';
+import { isAlive, mayLive, type Whereabouts, whereabouts } from './liveness.js';
 
 /** How long a command of a dead worker has between SIGTERM and SIGKILL. */
 const GRACE_MS = 1000;
@@ -24,8 +24,8 @@ interface Gone {
   readonly id: string;
   /** Absent for one that is not on record. */
   readonly record?: WorkerRecord | UnreadableRecord;
-  /** Whether commands of it may run here. */
-  readonly ranHere: boolean;
+  /** Where it ran: commands of it may run there still. */
+  readonly where: Whereabouts;
 }
 
 export async function surveyWorkers(workers: WorkerTable, run: RunDirectory): Promise<Survey> {
@@ -34,16 +34,30 @@ export async function surveyWorkers(workers: WorkerTable, run: RunDirectory): Pr
   const survey: Survey = { living: [], doubtful: [], gone: [] };
   for (const record of records) {
     if (isAlive(record)) survey.living.push(record);
-    else survey.gone.push({ id: record.id, record, ranHere: whereabouts(record, here) === 'here' });
+    else survey.gone.push({ id: record.id, record, where: whereabouts(record, here) });
   }
   for (const record of unreadable) {
     if (mayLive(record)) survey.doubtful.push(record);
-    else survey.gone.push({ id: record.id, record, ranHere: true });
+    else survey.gone.push({ id: record.id, record, where: whereIs(record.id, run) });
   }
   const onRecord = new Set([...records, ...unreadable].map(({ id }) => id));
-  for (const id of knownHere) if (!onRecord.has(id)) survey.gone.push({ id, ranHere: true });
+  for (const id of knownHere) {
+    if (onRecord.has(id)) continue;
+    const where = whereIs(id, run);
+    // Once it is condemned, what is noted of it is for those who are where it ran.
+    if (endsHere(where) || run.hasEntered(id)) survey.gone.push({ id, where });
+  }
   return survey;
 }
+
+/** Who does not say, as those of earlier versions, ran here. */
+function whereIs(id: string, run: RunDirectory): Whereabouts {
+  const place = run.placeOf(id);
+  return place === undefined ? 'here' : whereabouts(place, here);
+}
+
+/** Whether no command runs any more once those that can be seen from here have ended. */
+const endsHere = (where: Whereabouts) => where === 'here' || where === 'gone';
 
 /**
  * Recovers every job whose worker is dead or unknown. Each counts as a failed attempt. Safe to run by several at once.
@@ -55,16 +69,16 @@ export async function recoverLost(store: Store, queue: QueueManager, run: RunDir
   // Jobs before records: a worker is on record before it claims, so no job listed here has a worker that is yet to come.
   const processing = await queue.list('processing');
   const survey = await surveyWorkers(workers, run);
-  for (const { id, ranHere } of survey.gone) {
+  for (const { id, where } of survey.gone) {
     await workers.unregister(id); // for a worker of version 0.1.0 that is the guard
     run.condemn(id); // a command whose group is not noted by now does not begin any more
-    if (ranHere) await endCommands(run, id);
+    if (where === 'here') await endCommands(run, id);
   }
   const recovered: ProcessingJob[] = [];
   for (const job of lostJobs(processing, survey)) {
     if ((await queue.handleRetry(job, { kind: 'worker died' })) !== 'refused') recovered.push(job);
   }
-  for (const { id } of survey.gone) run.forget(id);
+  for (const { id, where } of survey.gone) if (endsHere(where)) run.forget(id);
   return recovered;
 }
 

@@ -2,7 +2,8 @@
  * One worker: claims jobs for its free slots, runs them, settles them.
  *
  * Promise: at any moment it holds at most `concurrency` jobs, each of them in the store as its own; it ends only when it
- * holds none, or when the store can't be written while it stops (then its jobs are recovered like a dead worker's).
+ * holds none, or when the store can't be written while it stops (then its jobs are recovered like a dead worker's). Before
+ * others may take it for dead it ends its commands, as liveness.ts says; when it was taken for dead it ends them at once.
  *
  * How: settle what ended and claim for the free slots in one transaction; then sleep until a command ends, the store
  * changes, the next `run_at` comes, or `worker_idle_delay` has passed.
@@ -18,7 +19,7 @@ import type { EndedAttempt, Turn } from '../queue/turn.js';
 import type { QueueManager } from '../queueManager.js';
 import { outputFile } from '../run/outputs.js';
 import type { RunDirectory } from '../run/runDirectory.js';
-import { isAlive } from './liveness.js';
+import { isAlive, type Leeway, leeway } from './liveness.js';
 import type { JobEvent } from './messages.js';
 import { recoverLost } from './recovery.js';
 
@@ -26,6 +27,8 @@ import { recoverLost } from './recovery.js';
 const PAUSE_MS = [500, 10_000] as const;
 /** It looks for workers that died at least so often; their own supervisor notices at once, if it lives. */
 const RECOVERY_MS = 4000;
+/** It gives a sign of life so often, whatever else it does. */
+const SIGN_EVERY_MS = 3000;
 
 export interface WorkerOptions {
   readonly id: string;
@@ -43,8 +46,12 @@ export interface WorkerOptions {
 /** Holds a claimed job and, once it has begun, its command. */
 interface Slot {
   readonly number: number;
+  /** How long its command has between SIGTERM and SIGKILL, milliseconds. */
+  graceMs: number;
   /** Ends the command. */
-  end?: () => Promise<void>;
+  end?: (graceMs: number) => Promise<void>;
+  /** Its command was ended, or is to be once it begins, and does not count unless it succeeded. */
+  isGivenBack: boolean;
 }
 
 export class Worker {
@@ -54,6 +61,11 @@ export class Worker {
   private stops: 'no' | 'when the jobs have ended' | 'now' = 'no';
   /** What kept the last command from being started, and would keep every other one. */
   private obstacle: QueuectlError | undefined;
+  /** When the last sign of life that was given was begun; at first, when it was not on record yet. */
+  private signAt = monotonicMs();
+  private isGivingSign = false;
+  /** Why the last one could not be given. */
+  private signTrouble: QueuectlError | undefined;
   private recoveryDueAt = 0;
   private hasLooked = false;
   private unwatch: (() => void) | undefined;
@@ -69,12 +81,14 @@ export class Worker {
   /** Ends the current jobs and gives them back. */
   stopNow(): void {
     this.stops = 'now';
-    for (const { end } of this.running.values()) end?.();
+    for (const slot of this.running.values()) giveBack(slot, slot.graceMs);
     this.news.set();
   }
 
   /** Works until it is stopped. */
   async run(): Promise<void> {
+    await this.keepInTouch();
+    const signs = setInterval(() => void this.keepInTouch(), SIGN_EVERY_MS);
     try {
       let troubles = 0;
       while (this.hasWork()) {
@@ -91,6 +105,7 @@ export class Worker {
         }
       }
     } finally {
+      clearInterval(signs);
       this.unwatch?.();
     }
   }
@@ -121,7 +136,7 @@ export class Worker {
     await this.recoverNowAndThen();
     const { obstacle } = this;
     this.obstacle = undefined;
-    const claims = this.stops === 'no' && obstacle === undefined;
+    const claims = this.mayClaim() && obstacle === undefined;
     const free = claims ? this.options.concurrency - this.running.size : 0;
     if (this.ended.length === 0 && (free === 0 || !(await this.anyRunnable()))) return;
     const ended = this.ended;
@@ -140,13 +155,17 @@ export class Worker {
     if (obstacle !== undefined) throw obstacle;
   }
 
+  private mayClaim(): boolean {
+    return this.stops === 'no' && this.leeway().claims;
+  }
+
   private async anyRunnable(): Promise<boolean> {
     const runAt = await this.options.queue.nextRunAt();
     return runAt !== undefined && runAt <= this.options.store.clock();
   }
 
   private async start(job: ProcessingJob): Promise<void> {
-    const slot: Slot = { number: this.lowestFreeSlot() };
+    const slot: Slot = { number: this.lowestFreeSlot(), graceMs: 0, isGivenBack: this.stops === 'now' };
     this.running.set(job.id, slot);
     try {
       const { run: directory, processor, queue, id } = this.options;
@@ -162,13 +181,13 @@ export class Worker {
       };
       const limits = { timeoutSeconds: job.timeout ?? job_timeout, graceMs, maxOutputBytes: log_max_bytes };
       const { ended, end } = processor.process(run, limits);
-      slot.end = () => end(graceMs);
-      if (this.stops === 'now') slot.end(); // it was told so while the command began
+      Object.assign(slot, { graceMs, end });
+      if (slot.isGivenBack) giveBack(slot, this.leeway().graceMs ?? graceMs); // that was decided before the command began
       this.options.onEvent?.({ kind: 'job started', id: job.id, attempt: job.attempts });
       ended.then((outcome) => this.finish(job, outcome));
     } catch (error) {
       if (!(error instanceof QueuectlError)) throw error;
-      this.finish(job, { kind: 'not started', reason: error.fact });
+      this.finish(job, { kind: 'not started', reason: error.fact, hindrance: true });
     }
   }
 
@@ -180,19 +199,19 @@ export class Worker {
   }
 
   private finish(job: ProcessingJob, outcome: Outcome): void {
+    const isToGoBack = this.running.get(job.id)?.isGivenBack === true;
     this.running.delete(job.id);
     const succeeded = outcome.kind === 'exited' && outcome.code === 0;
     const isHindered = outcome.kind === 'not started' && outcome.hindrance === true;
     if (isHindered) this.obstacle = new QueuectlError('STORAGE', `a job could not be started: ${outcome.reason}`);
-    const isGivenBack = this.stops === 'now' && !succeeded;
-    this.ended.push({ job, outcome: isGivenBack ? { kind: 'given back' } : outcome });
+    this.ended.push({ job, outcome: isToGoBack && !succeeded ? { kind: 'given back' } : outcome });
     this.news.set();
   }
 
   private async sleep(): Promise<void> {
     const { store, queue, concurrency } = this.options;
     let sleepMs: number = Math.min(await queue.getConfig('worker_idle_delay'), RECOVERY_MS);
-    if (this.stops === 'no' && this.running.size < concurrency) {
+    if (this.mayClaim() && this.running.size < concurrency) {
       const runAt = await queue.nextRunAt();
       if (runAt !== undefined) sleepMs = Math.min(sleepMs, Math.max(runAt - store.clock(), 0));
     }
@@ -204,14 +223,60 @@ export class Worker {
     const now = monotonicMs();
     if (now < this.recoveryDueAt) return;
     this.recoveryDueAt = now + Math.min(2 * (await this.options.queue.getConfig('worker_idle_delay')), RECOVERY_MS);
-    const { id, store, queue, run } = this.options;
+    const { store, queue, run } = this.options;
     const { records } = await store.workers.list();
-    const own = records.find((record) => record.id === id);
-    // The store was removed, and nobody could stop it later; or it was taken for dead, and none of its commands begins.
-    if (own === undefined || !run.hasEntered(id)) this.stop();
-    for (const alive of [id, own?.supervisor_id ?? id]) await store.workers.heartbeat(alive);
     if (this.hasLooked && records.every(isAlive)) return;
     await recoverLost(store, queue, run);
     this.hasLooked = true;
   }
+
+  /** Gives a sign of life. If it has been silent for too long by then, its commands are ended first. */
+  private async keepInTouch(): Promise<void> {
+    this.endWhatIsTooRisky();
+    if (this.isGivingSign) return;
+    this.isGivingSign = true;
+    try {
+      await this.giveSign();
+      this.signTrouble = undefined;
+    } catch (error) {
+      if (!(error instanceof QueuectlError)) throw error;
+      this.signTrouble = error;
+    } finally {
+      this.isGivingSign = false;
+    }
+  }
+
+  private async giveSign(): Promise<void> {
+    const { id, store, run } = this.options;
+    const at = monotonicMs();
+    const { records, unreadable } = await store.workers.list();
+    const own = [...records, ...unreadable].some((record) => record.id === id);
+    // It was taken for dead, and others may run its jobs; or the store was removed, and nobody could stop it later.
+    if (!own || !run.hasEntered(id)) return this.stopNow();
+    const supervisorId = records.find((record) => record.id === id)?.supervisor_id ?? id;
+    for (const alive of new Set([id, supervisorId])) await store.workers.heartbeat(alive);
+    const couldClaim = this.mayClaim();
+    this.signAt = at;
+    if (!couldClaim) this.news.set();
+  }
+
+  private endWhatIsTooRisky(): void {
+    const { graceMs } = this.leeway();
+    const slots = [...this.running.values()].filter(({ isGivenBack }) => !isGivenBack);
+    if (graceMs === undefined || slots.length === 0) return;
+    const reason = this.signTrouble?.fact ?? 'this process was stopped, or had no time';
+    const fact = `no sign of life could be given for long, so the running commands are ended and given back: ${reason}`;
+    this.options.onError(new QueuectlError('STORAGE', fact, this.signTrouble?.remedy));
+    for (const slot of slots) giveBack(slot, graceMs);
+  }
+
+  private leeway(): Leeway {
+    const graceMs = Math.max(0, ...[...this.running.values()].map((slot) => slot.graceMs));
+    return leeway(monotonicMs() - this.signAt, graceMs);
+  }
+}
+
+function giveBack(slot: Slot, graceMs: number): void {
+  slot.isGivenBack = true;
+  void slot.end?.(graceMs);
 }

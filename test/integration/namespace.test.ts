@@ -53,5 +53,10 @@ describe('workers in a container', { skip: !canUnshare && 'needs root and unshar
     silence();
     const after = await store.counts();
     assert.deepEqual({ active: after.activeWorkers, dead: after.dead }, { active: 0, dead: 1 });
+
+    // What is noted of its command is for those who could see it; here nobody else is left in that container.
+    const left = fs.readdirSync(join(store.dataDir, 'workers')).filter((name) => name !== 'workers.log');
+    assert.deepEqual(left.map((name) => name.replace(/^[^.]+/, '')).sort(), ['.1', '.condemned']);
+    for (const name of left) fs.rmSync(join(store.dataDir, 'workers', name));
   });
 });

@@ -111,6 +111,20 @@ describe('signals', { concurrency: 4 }, () => {
     assert.deepEqual(states(store), ['first pending 0', 'second pending 0']);
   });
 
+  storeTest('worker-stop says that it waits for processes that are stopped, and --now wakes them', async (store) => {
+    await store.startWorkers();
+    const pids = [...store.records('supervisor'), ...store.records('worker')].map(({ pid }) => pid);
+    for (const pid of pids) process.kill(pid, 'SIGSTOP');
+    const patient = await store.start('(SIGSTOP)', 'worker-stop');
+    assert.match(
+      patient.output(),
+      /Waiting for 2 processes of queuectl to end: \d+, \d+\. `queuectl worker-stop --now` also/,
+    );
+    for (const pid of pids) assert.match(patient.output(), new RegExp(`\\b${pid}\\b`));
+    assert.equal(await store.ok('worker-stop', '--now', '--json'), '{"stopped":1}\n');
+    assert.equal(await patient.ended, 0);
+  });
+
   storeTest('a second worker-stop waits for the current job, too', async (store) => {
     await store.enqueue({ id: 'short', command: ': > begun; sleep 2; : > finished' });
     await store.startWorkers();

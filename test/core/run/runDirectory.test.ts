@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { clearGroupNote } from '../../../core/run/groupNote.js';
 import { RunDirectory } from '../../../core/run/runDirectory.js';
+import { here } from '../../../utils/processIdentity.js';
 import { writeGroupNote } from '../../helpers/groupNote.js';
 import { T0 } from '../../helpers/jobFactory.js';
 import { tempStore } from '../../helpers/tempStore.js';
@@ -24,7 +25,25 @@ test('a worker may start commands from when it has entered until it is condemned
   run.condemn('w1');
   run.condemn('w1');
   assert.equal(run.hasEntered('w1'), false);
+  assert.deepEqual(names(), ['w1.condemned']);
+  run.forget('w1');
   assert.deepEqual(names(), []);
+});
+
+test('where a worker runs is known from when it has entered until it is forgotten', () => {
+  const { run } = newDirectory();
+  assert.equal(run.placeOf('w1'), undefined);
+  run.enter('w1');
+  const { boot_id, host, pid_namespace } = here;
+  const place = pid_namespace === undefined ? { boot_id, host } : { boot_id, host, pid_namespace };
+  assert.deepEqual(run.placeOf('w1'), place);
+  run.condemn('w1');
+  assert.deepEqual(run.placeOf('w1'), place);
+  run.forget('w1');
+  assert.equal(run.placeOf('w1'), undefined);
+  run.enter('w1');
+  fs.truncateSync(run.guard('w1'), 5);
+  assert.equal(run.placeOf('w1'), undefined, 'half of it says nothing');
 });
 
 test('the groups of a worker are those noted for it and for no other; they outlive its guard, and are forgotten with it', () => {

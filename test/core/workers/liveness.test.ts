@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import {
   isAlive,
   isSilent,
+  leeway,
   mayLive,
   newRecord,
   type Whereabouts,
@@ -56,6 +57,39 @@ describe('whether a process is silent', () => {
   }
   test('who has only just started has not been silent', () => {
     assert.equal(isSilent({ started_at: T0 - 1000 }, 'host', now), false);
+  });
+});
+
+describe('what a worker may do after its last sign of life', () => {
+  const cases: [silentMs: number, killGraceMs: number, claims: boolean, graceMs?: number][] = [
+    [0, 5000, true],
+    [29_999, 5000, true],
+    [30_000, 5000, false],
+    [49_999, 5000, false],
+    [50_000, 5000, false, 5000],
+    [53_000, 5000, false, 2000], // it was late to notice
+    [3_600_000, 5000, false, 0], // it was stopped for long: somebody else may run its jobs by now
+    [54_999, 0, false],
+    [55_000, 0, false, 0],
+    [29_999, 3_600_000, true],
+    [30_000, 3_600_000, false, 25_000],
+  ];
+  for (const [silentMs, killGraceMs, claims, graceMs] of cases) {
+    const ends = graceMs === undefined ? 'ends nothing' : `ends its commands within ${graceMs} ms`;
+    test(`silent for ${silentMs} ms, kill_grace ${killGraceMs} ms: ${claims ? 'claims' : 'claims nothing'}, ${ends}`, () => {
+      assert.deepEqual(leeway(silentMs, killGraceMs), graceMs === undefined ? { claims } : { claims, graceMs });
+    });
+  }
+  test('its commands have ended before others take it for dead, whatever its grace period is', () => {
+    const now: SignOfLife = { at: T0, monotonic: 100_000_000 };
+    for (const killGraceMs of [0, 5000, 40_000, 3_600_000]) {
+      let silentMs = 0;
+      while (leeway(silentMs, killGraceMs).graceMs === undefined) silentMs += 1000;
+      const endedAfter = silentMs + (leeway(silentMs, killGraceMs).graceMs ?? 0);
+      const heard_of = { at: now.at - endedAfter, monotonic: now.monotonic - endedAfter };
+      for (const where of ['container', 'host'] as const)
+        assert.equal(isSilent({ started_at: 0, heard_of }, where, now), false);
+    }
   });
 });
 

@@ -110,6 +110,10 @@ describe('recoverLost', () => {
   const traces: [who: string, change: (record: string, guard: string) => void][] = [
     ['is on record', () => {}],
     ['is on record, and of version 0.1.0, which knew no guards', (_, guard) => fs.rmSync(guard)],
+    [
+      'has no record any more, and a guard that does not say where it ran',
+      (record, guard) => [fs.rmSync(record), fs.truncateSync(guard)],
+    ],
     ['has a record that cannot be read', (record) => fs.writeFileSync(record, '{')],
     ['has no record any more', (record) => fs.rmSync(record)],
     ['has neither a record nor a guard any more', (record, guard) => [record, guard].map((path) => fs.rmSync(path))],
@@ -190,6 +194,43 @@ describe('recoverLost', () => {
     );
     assert.equal(run.hasEntered(DEAD.id), false);
     assert.equal(child.signalCode, null);
+    assert.deepEqual(run.listGroups(DEAD.id), [{ pgid: pid, startTime: startTimeOf(pid) }], 'for who can end it');
+  });
+
+  for (const [what, isCondemned] of [
+    ['its guard', false],
+    ['nothing but its notes', true],
+  ] as const) {
+    test(`leaves the commands of a worker of another container alone, of which a crash has left ${what}`, async () => {
+      const { queue, run, recover } = openQueue();
+      await claimed(queue, 'a', DEAD.id);
+      run.enter(DEAD.id);
+      const guard = run.guard(DEAD.id);
+      fs.writeFileSync(guard, fs.readFileSync(guard, 'utf8').replace(/\S*\n/, 'pid:[1]\n'));
+      if (isCondemned) run.condemn(DEAD.id);
+      const { pid, child } = startCommand();
+      noteGroup(run, DEAD.id, pid);
+      assert.deepEqual(
+        (await recover()).map(({ id }) => id),
+        ['a'],
+      );
+      assert.equal(run.hasEntered(DEAD.id), false);
+      assert.deepEqual(await recover(), []);
+      assert.equal(process.kill(-pid, 0), true);
+      assert.equal(child.signalCode, null);
+      assert.equal(run.listGroups(DEAD.id).length, 1);
+    });
+  }
+
+  test('ends the commands of a worker of this place that another container has taken for dead', async () => {
+    const { run, recover } = openQueue();
+    run.enter(DEAD.id);
+    const { pid, child } = startCommand();
+    noteGroup(run, DEAD.id, pid);
+    run.condemn(DEAD.id);
+    await recover();
+    await waitFor(() => child.signalCode !== null);
+    assert.deepEqual(run.workers(), []);
   });
 
   for (const [who, record, startTime] of [

@@ -8,6 +8,7 @@ import type { Ending, Launcher, Progress, Run } from '../../../core/run/launcher
 import { RunDirectory } from '../../../core/run/runDirectory.js';
 import type { JobEvent } from '../../../core/workers/messages.js';
 import { Worker } from '../../../core/workers/worker.js';
+import { QueuectlError } from '../../../utils/errors.js';
 import { currentIdentity } from '../../../utils/processIdentity.js';
 import { tempStore } from '../../helpers/tempStore.js';
 import { fileStore } from '../../helpers/testStore.js';
@@ -15,6 +16,7 @@ import { waitFor } from '../../helpers/waitFor.js';
 
 const SUCCESS: Ending = { kind: 'exited', code: 0 };
 const FAILURE: Ending = { kind: 'exited', code: 1 };
+const KILLED: Ending = { kind: 'signaled', signal: 'SIGTERM' };
 
 /** Starts nothing; the test ends what it was asked to launch. */
 class StandIn implements Launcher {
@@ -51,8 +53,9 @@ class StandIn implements Launcher {
 }
 
 /** A worker that runs until the test stops it, on a store with some jobs. */
-async function startWorker({ commands = ['a'], concurrency = 1 }) {
+async function startWorker({ commands = ['a'], concurrency = 1, hasLogs = true }) {
   const dir = tempStore();
+  if (!hasLogs) writeFileSync(`${dir}/logs`, 'in the way');
   const { store } = fileStore(dir, { role: 'worker' });
   const run = new RunDirectory(dir);
   const queue = new QueueManager(store);
@@ -68,13 +71,24 @@ async function startWorker({ commands = ['a'], concurrency = 1 }) {
   const launcher = new StandIn();
   const events: string[] = [];
   const troubles: string[] = [];
+  const endings: string[] = [];
+  const processor = new JobProcessor(launcher);
+  const start = processor.process.bind(processor);
+  processor.process = (what, limits) => {
+    const running = start(what, limits);
+    const end = (graceMs: number) => {
+      endings.push(`${what.command} within ${graceMs} ms`);
+      return running.end(graceMs);
+    };
+    return { ...running, end };
+  };
   const worker = new Worker({
     id: 'w1',
     concurrency,
     store,
     queue,
     run,
-    processor: new JobProcessor(launcher),
+    processor,
     onEvent: (event) => events.push(describeEvent(event)),
     onError: ({ message }) => troubles.push(message),
   });
@@ -84,7 +98,7 @@ async function startWorker({ commands = ['a'], concurrency = 1 }) {
     launcher.close();
     return ended;
   });
-  return { dir, run, worker, ended, launcher, events, troubles, queue, store };
+  return { dir, run, worker, ended, launcher, events, troubles, endings, queue, store };
 }
 
 const describeEvent = (event: JobEvent) =>
@@ -170,16 +184,89 @@ describe('a worker', { timeout: 300_000 }, () => {
     ['guard', (run: RunDirectory) => run.condemn('w1')],
     ['record', (run: RunDirectory) => rmSync(`${run.path}/workers/w1.json`)],
   ] as const) {
-    test(`without its ${what} it claims nothing more, and settles what runs`, async (t) => {
-      const { run, ended, launcher, queue, store } = await startWorker({ commands: ['a', 'b'] });
-      await queue.setConfig('worker_idle_delay', 10);
+    test(`without its ${what} it claims nothing more, ends what runs at once, and gives it back`, async () => {
+      const { run, ended, launcher, endings, queue } = await startWorker({ commands: ['a', 'b'] });
       await waitFor(() => launcher.commands.includes('a'));
       lose(run);
-      const looks = t.mock.method(store.workers, 'list');
-      await waitFor(() => looks.mock.callCount() > 1);
-      launcher.end('a', SUCCESS);
+      await waitFor(() => endings.length > 0);
+      launcher.end('a', KILLED);
       await ended;
-      assert.deepEqual(await queue.counts(), { pending: 1, processing: 0, completed: 1, failed: 0, dead: 0 });
+      assert.deepEqual(endings, ['a within 5000 ms']);
+      assert.deepEqual(await queue.counts(), { pending: 2, processing: 0, completed: 0, failed: 0, dead: 0 });
     });
   }
+
+  test('taken for dead, it ends what others run by now, and its end is refused', async () => {
+    const { run, ended, launcher, endings, events, queue, store } = await startWorker({});
+    await waitFor(() => launcher.commands.includes('a'));
+    await store.workers.unregister('w1');
+    run.condemn('w1');
+    const job = await queue.get('a');
+    assert.ok(job?.state === 'processing');
+    await queue.handleRetry(job, { kind: 'given back' });
+    const again = await queue.getNextJob('w2');
+    await waitFor(() => endings.length > 0);
+    launcher.end('a', SUCCESS);
+    await ended;
+    assert.deepEqual(events, ['a started 1', 'a refused']);
+    assert.deepEqual(await queue.list(), [again]);
+  });
+
+  test('when it can give no sign of life it claims nothing, then ends what runs, and goes on when it can', async (t) => {
+    const { worker, ended, launcher, endings, events, troubles, queue, store } = await startWorker({ concurrency: 2 });
+    await waitFor(() => launcher.commands.includes('a'));
+    let aheadSeconds = 0;
+    const clock = process.hrtime.bind(process);
+    t.mock.method(process, 'hrtime', () => {
+      const [seconds, nanoseconds] = clock();
+      return [seconds + aheadSeconds, nanoseconds];
+    });
+    const fault = new QueuectlError('STORAGE', 'cannot write: no space left on device', 'Make room and try again.');
+    const heartbeat = t.mock.method(store.workers, 'heartbeat', async () => {
+      throw fault;
+    });
+    await waitFor(() => heartbeat.mock.callCount() > 0);
+
+    aheadSeconds = 31;
+    await queue.enqueue({ id: 'b', command: 'b', max_retries: 0 });
+    const calls = heartbeat.mock.callCount();
+    await waitFor(() => heartbeat.mock.callCount() > calls + 1);
+    assert.deepEqual([launcher.commands, endings], [['a'], []]);
+
+    aheadSeconds = 50;
+    await waitFor(() => endings.length > 0);
+    assert.match(endings[0] ?? '', /^a within \d/);
+    assert.match(
+      troubles.join(),
+      /^no sign of life .*ended and given back: cannot write: no space left on device\. Make/,
+    );
+    launcher.end('a', KILLED);
+    await waitFor(() => events.includes('a release'));
+    assert.deepEqual(launcher.commands, []);
+
+    heartbeat.mock.restore();
+    await waitFor(() => launcher.commands.length === 2);
+    for (const command of ['a', 'b']) launcher.end(command, SUCCESS);
+    await waitFor(async () => (await queue.counts()).completed === 2);
+    worker.stop();
+    await ended;
+    assert.deepEqual([endings.length, troubles.length], [1, 1]);
+  });
+
+  test('what keeps it from preparing an attempt is waited out, and the attempt does not count', async () => {
+    const { dir, worker, ended, launcher, troubles, queue } = await startWorker({ hasLogs: false });
+    await waitFor(() => troubles.length > 0);
+    assert.match(troubles[0] ?? '', /^a job could not be started: cannot make .*\/logs: not a directory/);
+    await waitFor(async () => (await queue.list('pending')).length === 1);
+    rmSync(`${dir}/logs`);
+    await waitFor(() => launcher.commands.includes('a'));
+    assert.deepEqual(
+      (await queue.list()).map(({ attempts }) => attempts),
+      [1],
+    );
+    launcher.end('a', SUCCESS);
+    await waitFor(async () => (await queue.counts()).completed === 1);
+    worker.stop();
+    await ended;
+  });
 });
