@@ -43,6 +43,29 @@ mountingTests(import.meta.filename, () => {
         await store.close();
       }));
 
+    test('that is to be made without room says so, and leaves nothing', () =>
+      withTmpfs(join(tempStore(), 'disk'), 'size=1m', async ({ dir }) => {
+        const path = join(dir, 'queue.db');
+        const ballast = join(dir, 'ballast');
+        const store = sqliteStore(path);
+        for (const free of [0, 8, 20, 40, 48, 60, 80]) {
+          fs.writeFileSync(ballast, Buffer.alloc(1_048_576 - free * 1024));
+          await assert.rejects(store.jobs.createJob(pendingJob({ id: 'a' })), {
+            code: 'STORAGE',
+            message: /queue\.db: no space left on device\. Make room and try again\.$/,
+          });
+        }
+        fs.rmSync(ballast);
+        assert.deepEqual(await store.jobs.listJobs(), []);
+        await store.jobs.createJob(pendingJob({ id: 'b' }));
+        assert.deepEqual(
+          (await store.jobs.listJobs()).map(({ id }) => id),
+          ['b'],
+        );
+        await store.close();
+        assert.deepEqual(fs.readdirSync(dir), ['queue.db']);
+      }));
+
     test('on a read-only file system says so', () =>
       withTmpfs(join(tempStore(), 'disk'), 'size=1m', async ({ dir, setReadOnly }) => {
         const path = join(dir, 'queue.db');
