@@ -187,7 +187,11 @@ describe('a process that is killed before any one of its calls', () => {
       const path = tempDatabase();
       const former = sqliteStore(path);
       for (const id of ['a', 'b', 'c']) await former.jobs.createJob(pendingJob({ id }));
+      const { ino } = fs.statSync(path);
       isKilled = kill('salvage', path, call);
+      const now = fs.lstatSync(path);
+      if (now.isFile() && now.ino !== ino)
+        assert.ok(!fs.existsSync(`${path}-wal`), 'it would be read as the new one’s');
       const expected = ['a', 'b', 'c'];
       const newcomer = sqliteStore(path);
       for (const [store, id] of [

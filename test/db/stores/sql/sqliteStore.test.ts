@@ -24,6 +24,11 @@ describe('the file', () => {
     const store = sqliteStore(join(directory, 'queue.db'));
     assert.deepEqual(await store.jobs.listJobs(), []);
     await store.config.getAllConfig();
+    assert.equal(
+      await store.store.settings.read(),
+      await store.store.settings.read(),
+      'it is the same as long as nothing changes',
+    );
     await store.workers.list();
     await store.workers.unregister('1-a');
     for await (const check of store.store.check()) assert.equal(check.state, 'ok');
