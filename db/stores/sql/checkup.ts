@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import { dirname } from 'node:path';
 import type { Clock } from '../../../utils/clock.js';
 import { QueuectlError, storageError } from '../../../utils/errors.js';
-import { makeDirectory, syncDirectory } from '../../../utils/files.js';
+import { makeDirectory, removeFile, syncDirectory } from '../../../utils/files.js';
 import { writeTemp } from '../../../utils/tempFiles.js';
 import { quote } from '../../../utils/text.js';
 import { findJobFault, type Job } from '../../model/job.js';
@@ -24,6 +24,7 @@ import {
 import type { Database, Session } from './database.js';
 import { loadDriver, type Row } from './driver.js';
 import type { SqlitePaths } from './paths.js';
+import { finishReplacing, isUnderWay, leftoversOf, lookAt, type Place, placeFault, setAside } from './place.js';
 import { resultCode } from './resultCode.js';
 import { salvage } from './salvage.js';
 
@@ -37,7 +38,12 @@ const WAL_RESET_MENDED = { version: [3, 51, 3], also: ['3.44.6', '3.50.7'] } as 
 /** The checks in their order; each sees what the repairs before it have done. */
 export async function* checkDatabase(database: Database, clock: Clock): AsyncGenerator<Check> {
   const { paths } = database;
-  if (fs.lstatSync(paths.database, { throwIfNoEntry: false }) === undefined) {
+  const fault = findPlaceFault(paths, clock);
+  if (fault !== undefined) {
+    yield fault;
+    if (findPlaceFault(paths, clock) !== undefined) return;
+  }
+  if (placeOf(paths)?.kind === 'nothing') {
     yield ok('database', `${paths.database} is not there yet; the first job makes it`);
     return;
   }
@@ -46,11 +52,68 @@ export async function* checkDatabase(database: Database, clock: Clock): AsyncGen
   yield await looked('ownership', () => checkOwnership(directory, partsOf(paths)));
   yield await looked('permissions', () => checkPermissions(directory, partsOf(paths)));
   const integrity = () => looked('database', () => checkIntegrity(database, clock));
-  yield await integrity();
-  if ((await integrity()).state === 'wrong') return;
+  const whole = await integrity();
+  yield whole;
+  if (whole.state === 'wrong' && (await integrity()).state === 'wrong') return; // it may have been mended
+  yield await looked('temporary files', () => checkLeftovers(paths));
   yield await looked('SQLite', () => checkVersion(database));
   yield await looked('settings', () => checkRows(database, clock, SETTINGS));
   yield await looked('jobs', () => checkRows(database, clock, JOBS));
+}
+
+/** @returns undefined when what is there is no database of any kind, which the checks that use it tell */
+function placeOf(paths: SqlitePaths): Place | undefined {
+  try {
+    return lookAt(paths);
+  } catch (error) {
+    if (error instanceof QueuectlError) return undefined;
+    throw error;
+  }
+}
+
+/** Why there is nothing under the name that could be looked at. */
+function findPlaceFault(paths: SqlitePaths, clock: Clock): Check | undefined {
+  const place = placeOf(paths);
+  if (place === undefined || place.kind === 'nothing' || place.kind === 'database') return undefined;
+  const name = 'database';
+  if (place.kind === 'repair' && isUnderWay(place.next)) {
+    const fact = `${paths.database} is being repaired by process ${place.next.pid}`;
+    return { name, state: 'wrong', fact, remedy: 'Wait for its end.' };
+  }
+  const { fact } = placeFault(place.kind, paths);
+  const kept = momentDirectory(`${paths.state}/replaced`, clock());
+  const remedy =
+    place.kind === 'repair'
+      ? `${FIX} ends it: what could be read is in ${place.next.path}.`
+      : `Put a copy of it back, or have ${FIX} keep what is left of it, and begin anew.`;
+  return { name, state: 'wrong', fact, remedy, repair: async () => mendPlace(paths, kept) };
+}
+
+function mendPlace(paths: SqlitePaths, kept: string): string {
+  const place = lookAt(paths);
+  if (place.kind === 'nothing' || place.kind === 'database') return 'somebody else has done it';
+  if (place.kind !== 'repair') {
+    setAside(paths, kept);
+    return `what was left of it is in ${kept}`;
+  }
+  finishReplacing(paths, place.next.path);
+  return `it is in its place; the former files are in ${paths.state}/replaced`;
+}
+
+function checkLeftovers(paths: SqlitePaths): Check {
+  const name = 'temporary files';
+  const found = leftoversOf(paths);
+  if (found.length === 0) return ok(name, 'none is left over');
+  return {
+    name,
+    state: 'wrong',
+    fact: `left over by processes that are gone: ${listed(found)}`,
+    remedy: `They do no harm; ${FIX} removes them.`,
+    repair: async () => {
+      for (const path of leftoversOf(paths)) removeFile(path);
+      return `removed: ${found.length}`;
+    },
+  };
 }
 
 function checkRoom({ database, wal }: SqlitePaths): Check {
@@ -81,7 +144,7 @@ async function checkIntegrity(database: Database, clock: Clock): Promise<Check> 
       remedy: resultCode(error.cause) === 'CORRUPT' ? remedy : error.remedy,
     };
   }
-  if (rows === undefined) return ok(name, `${path} is empty; the first job makes it a queue`);
+  if (rows === undefined) return ok(name, `${path} is not there any more`);
   const faults = rows.map((row) => String(Object.values(row)[0])).filter((line) => line !== 'ok');
   if (faults.length === 0) return ok(name, `${path}, whole`);
   return {
@@ -130,6 +193,8 @@ interface RecordTable {
   readonly key: 'id' | 'name';
   readonly text: 'record' | 'value';
   readonly noun: string;
+  /** Those that are not told by their name belong to a newer version, and are left alone. */
+  isKnown(key: string): boolean;
   findFault(key: string, value: unknown): string | undefined;
 }
 
@@ -139,6 +204,7 @@ const JOBS: RecordTable = {
   key: 'id',
   text: 'record',
   noun: 'job',
+  isKnown: () => true,
   findFault: (id, value) => findJobFault(value) ?? differs(id, value as Job), // it has no fault
 };
 
@@ -148,9 +214,10 @@ const SETTINGS: RecordTable = {
   key: 'name',
   text: 'value',
   noun: 'setting',
+  isKnown: (name) => findConfigKey(name) !== undefined,
   findFault: (name, value) => {
     const key = findConfigKey(name);
-    return key === undefined ? 'is not known, and has no effect' : findConfigFault(key, value);
+    return key && findConfigFault(key, value);
   },
 };
 
@@ -162,6 +229,7 @@ async function checkRows(database: Database, clock: Clock, table: RecordTable): 
   const sql = `SELECT ${key}, ${text} FROM ${table.table} WHERE ${key} > ? ORDER BY ${key} LIMIT ${AT_A_TIME}`;
   const wrong: Row[] = [];
   const faults: string[] = [];
+  const unknown: string[] = [];
   let seen = 0;
   let last = '';
   for (;;) {
@@ -169,12 +237,20 @@ async function checkRows(database: Database, clock: Clock, table: RecordTable): 
     for (const row of rows) {
       last = String(row[key]);
       const fault = faultOf(table, last, String(row[text]));
-      if (fault === undefined) continue;
+      if (fault === undefined) {
+        if (!table.isKnown(last)) unknown.push(quote(last));
+        continue;
+      }
       faults.push(`${quote(last)} ${fault}`);
       wrong.push(row);
     }
     seen += rows.length;
     if (rows.length < AT_A_TIME) break;
+  }
+  if (wrong.length === 0 && unknown.length > 0) {
+    const fact = `unknown ${noun}s have no effect: ${unknown.join(', ')}`;
+    const remedy = '`queuectl config-get` lists the known ones; use the newer queuectl that set the others.';
+    return { name, state: 'wrong', fact, remedy };
   }
   if (wrong.length === 0) return ok(name, seen === 0 ? 'none' : `${counted(seen, noun)}, each as it should be`);
   return {

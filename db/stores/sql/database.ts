@@ -10,14 +10,15 @@ import { dirname } from 'node:path';
 import { monotonicMs } from '../../../utils/clock.js';
 import { delay } from '../../../utils/delay.js';
 import { errnoCode, QueuectlError, storageError } from '../../../utils/errors.js';
-import { makeDirectory, syncDirectory } from '../../../utils/files.js';
+import { makeDirectory } from '../../../utils/files.js';
 import { Mutex } from '../../../utils/mutex.js';
 import type { Durability, Role } from '../../store.js';
 import { checkTrust } from '../trust.js';
 import { type Connection, loadDriver, type Row, type Statement, type Value } from './driver.js';
 import { type SqlitePaths, trustedParts } from './paths.js';
+import { isUnderWay, lookAt, makeDatabase, placeFault } from './place.js';
 import { isBusy, notOurs, sqliteError } from './resultCode.js';
-import { kindOf, migrate } from './schema.js';
+import { type Kind, kindOf, migrate } from './schema.js';
 
 const GIVE_UP_MS = 60_000;
 const LONGEST_WAIT_MS = 20;
@@ -117,17 +118,17 @@ export class Database {
       const session = this.opened() ?? this.made();
       session.keep(durability);
       const { changes } = session;
-      const result = await transact(session, 'BEGIN IMMEDIATE', work);
+      const result = await this.transact(session, 'BEGIN IMMEDIATE', work);
       if (session.changes > changes) tellOfChange(this.paths.database);
       return result;
     });
   }
 
-  /** Shows `work` one moment; undefined when there is no database, or an empty one. @throws as `write` */
+  /** Shows `work` one moment; undefined when there is no database. @throws as `write` */
   read<T>(work: (session: Session | undefined) => T | Promise<T>): Promise<T> {
     return this.inTurn(async () => {
       const session = this.opened();
-      return session === undefined ? work(undefined) : transact(session, 'BEGIN', work);
+      return session === undefined ? work(undefined) : this.transact(session, 'BEGIN', work);
     });
   }
 
@@ -174,7 +175,7 @@ export class Database {
     return new QueuectlError('BUSY', fact, `Find out who holds ${this.paths.database}, then try again.`);
   }
 
-  /** The session on the file that has the name now; undefined when there is none, or it has never been written to. */
+  /** The session on the file that has the name now; undefined when there is none. */
   private opened(): Session | undefined {
     const { database } = this.paths;
     const identity = this.identify();
@@ -183,17 +184,11 @@ export class Database {
     if (identity === undefined) return undefined;
     const connection = loadDriver().connect(database);
     try {
-      connection.exec('BEGIN'); // somebody may be making it at this moment
-      const kind = kindOf(connection);
-      connection.exec('COMMIT');
+      const kind = this.kindOf(connection, identity);
       if (kind === 'foreign') throw notOurs(database, 'the database of another program');
       if (kind === 'newer') throw newer(database);
       if (kind === 'outdated') migrated(connection);
-      if (kind === 'empty') {
-        connection.close();
-        return undefined;
-      }
-      connection.prepare('PRAGMA journal_mode = WAL').get(); // a copy may come back without, as from VACUUM INTO
+      connection.prepare('PRAGMA journal_mode = WAL').get(); // it is made without, and so may a copy come back
       this.session = new Session(connection, identity);
       this.session.exec(`PRAGMA journal_size_limit = ${WAL_BYTES_MAX}`);
       return this.session;
@@ -203,51 +198,58 @@ export class Database {
     }
   }
 
+  private kindOf(connection: Connection, identity: string): Kind {
+    connection.exec('BEGIN');
+    const kind = kindOf(connection);
+    connection.exec('COMMIT');
+    if (this.identify() !== identity) throw inTheWay(); // what was opened may be another one
+    return kind;
+  }
+
   private made(): Session {
     const { database } = this.paths;
-    if (!this.mayMake && this.identify() === undefined) throw storageError(gone(), `write ${database}`);
-    const driver = loadDriver(); // without one nothing is made
-    this.makeFile();
-    const connection = driver.connect(database);
+    if (!this.mayMake) throw storageError(gone(), `write ${database}`);
+    loadDriver(); // without one nothing is made
+    const directory = dirname(database);
     try {
-      migrated(connection);
-    } finally {
-      connection.close();
+      makeDirectory(directory);
+    } catch (error) {
+      throw storageError(error, `make ${database}`);
     }
+    checkTrust(directory, trustedParts(this.paths)); // somebody else may have made it a moment before
+    makeDatabase(this.paths);
     const session = this.opened();
     if (session === undefined) throw storageError(gone(), `write ${database}`); // removed, in this moment
     return session;
   }
 
-  /** SQLite would give it the mode that the umask says, and follow a link. */
-  private makeFile(): void {
-    const { database } = this.paths;
-    const directory = dirname(database);
-    const { O_CREAT, O_EXCL, O_WRONLY } = fs.constants;
+  /** Keeps what `work` does, or undoes it. */
+  private async transact<T>(
+    session: Session,
+    begin: 'BEGIN' | 'BEGIN IMMEDIATE',
+    work: (session: Session) => T | Promise<T>,
+  ): Promise<T> {
+    session.begin(begin);
     try {
-      makeDirectory(directory);
-      checkTrust(directory, trustedParts(this.paths)); // somebody else may have made it a moment before
-      fs.closeSync(fs.openSync(database, O_WRONLY | O_CREAT | O_EXCL, 0o600));
-      syncDirectory(directory);
+      if (begin === 'BEGIN') session.get('SELECT seq FROM change'); // the moment that is shown is that of the first look
+      // From here on no repair puts another one there until a writer is done; before, one may have.
+      if (this.identify() !== session.identity) throw inTheWay();
+      const result = await work(session);
+      session.commit();
+      return result;
     } catch (error) {
-      // One that is there must not be opened but by SQLite: closing it would give up the locks of this process.
-      if (errnoCode(error) !== 'EEXIST') throw storageError(error, `make ${database}`);
+      rollBack(session);
+      throw error;
     }
   }
 
-  /** @returns undefined when there is none */
+  /** @returns what tells the file from another one of the same name; undefined when there is none */
   private identify(): string | undefined {
-    const { database } = this.paths;
-    let stat: fs.Stats | undefined;
-    try {
-      stat = fs.lstatSync(database, { throwIfNoEntry: false });
-    } catch (error) {
-      throw storageError(error, `use ${database}`);
-    }
-    if (stat === undefined) return undefined;
-    if (stat.isSymbolicLink()) throw storageError(withCode('ELOOP'), `use ${database}`);
-    if (!stat.isFile()) throw notOurs(database, 'no file');
-    return `${stat.dev}:${stat.ino}`;
+    const place = lookAt(this.paths);
+    if (place.kind === 'nothing') return undefined;
+    if (place.kind === 'database') return place.identity;
+    if (place.kind === 'repair' && isUnderWay(place.next)) throw inTheWay();
+    throw placeFault(place.kind, this.paths);
   }
 
   private drop(): void {
@@ -256,25 +258,7 @@ export class Database {
   }
 }
 
-/** Keeps what `work` does, or undoes it. */
-async function transact<T>(
-  session: Session,
-  begin: 'BEGIN' | 'BEGIN IMMEDIATE',
-  work: (session: Session) => T | Promise<T>,
-): Promise<T> {
-  session.begin(begin);
-  try {
-    if (begin === 'BEGIN') session.get('SELECT seq FROM change'); // the moment that is shown is that of the first look
-    const result = await work(session);
-    session.commit();
-    return result;
-  } catch (error) {
-    rollBack(session);
-    throw error;
-  }
-}
-
-function rollBack(session: Session): void {
+function rollBack(session: Pick<Connection, 'exec'>): void {
   try {
     session.exec('ROLLBACK');
   } catch (error) {
@@ -298,11 +282,10 @@ function migrated(connection: Connection): void {
   connection.prepare('PRAGMA journal_mode = WAL').get();
   connection.exec('PRAGMA synchronous = FULL; BEGIN IMMEDIATE');
   try {
-    const kind = kindOf(connection);
-    if (kind === 'empty' || kind === 'outdated') migrate(connection);
+    if (kindOf(connection) === 'outdated') migrate(connection);
     connection.exec('COMMIT');
   } catch (error) {
-    connection.exec('ROLLBACK');
+    rollBack(connection);
     throw error;
   }
 }
@@ -310,4 +293,6 @@ function migrated(connection: Connection): void {
 const newer = (path: string) =>
   new QueuectlError('DAMAGED', `${path} was written by a newer version`, 'Use the newer queuectl that wrote it.');
 const withCode = (code: string) => Object.assign(new Error(code), { code });
+/** As SQLite says it: the next try may do. */
+const inTheWay = () => withCode('SQLITE_BUSY');
 const gone = () => withCode('ENOENT');

@@ -1,8 +1,11 @@
 /** What SQLite reports, in the house's words. */
 import fs from 'node:fs';
 import { dirname } from 'node:path';
-import { QueuectlError, storageError } from '../../../utils/errors.js';
+import { errnoCode, QueuectlError, storageError } from '../../../utils/errors.js';
+import { freeBytes } from '../../../utils/fileSystem.js';
 import { damaged, noSpace } from '../../../utils/files.js';
+
+const SHARED_BYTES = 32_768;
 
 /** By the primary result codes of https://www.sqlite.org/rescode.html. */
 const CODES = {
@@ -63,9 +66,20 @@ export function sqliteError(error: unknown, path: string): unknown {
     case 'CANTOPEN':
       return findObstacle(path) ?? storage(`cannot write ${path}`, 'Check who owns it and the directory it is in.');
     case 'IOERR':
+      if (hasNoRoom(path)) return noSpace(path);
       return findObstacle(path) ?? storage(`cannot use ${path}: input/output error`, 'Check the disk, and make room.');
     default:
       return storage(`cannot use ${path}: ${(error as Error).message}`, '`queuectl doctor` tells more.'); // it has a code
+  }
+}
+
+/** Its file of shared memory has 32 KB at the least, and SQLite does not tell that it was for want of room. */
+function hasNoRoom(path: string): boolean {
+  try {
+    return freeBytes(dirname(path)) < SHARED_BYTES;
+  } catch (error) {
+    if (errnoCode(error) === undefined) throw error;
+    return false; // `findObstacle` tells
   }
 }
 

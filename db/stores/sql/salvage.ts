@@ -4,15 +4,12 @@
  * Whoever else has the database open finds another file there at the next transaction, and goes on with that; until then
  * the write lock keeps them from committing what would be left behind.
  */
-import fs from 'node:fs';
-import { basename, dirname } from 'node:path';
-import { QueuectlError, storageError } from '../../../utils/errors.js';
-import { makeDirectory, removeFile, syncDirectory } from '../../../utils/files.js';
-import { randomHex } from '../../../utils/random.js';
+import { QueuectlError } from '../../../utils/errors.js';
+import { removeFile } from '../../../utils/files.js';
 import { type Connection, loadDriver, type Row, type Value } from './driver.js';
 import type { SqlitePaths } from './paths.js';
+import { lookAt, replaceDatabase, tempName, writeDatabase } from './place.js';
 import { resultCode, sqliteError } from './resultCode.js';
-import { migrate } from './schema.js';
 
 const AT_A_TIME = 100;
 
@@ -34,46 +31,48 @@ const OTHERS: readonly Copied[] = [
  * @throws QueuectlError STORAGE, BUSY
  */
 export function salvage(paths: SqlitePaths, kept: string): number {
-  const temp = `${paths.database}.${process.pid}-${randomHex(16)}.tmp`;
+  const temp = tempName(paths.database);
   try {
+    const before = identityOf(paths);
     const damaged = loadDriver().connect(paths.database);
     try {
       begin(damaged);
-      fs.closeSync(fs.openSync(temp, 'wx', 0o600));
-      const jobs = copyTo(temp, damaged);
-      replace(paths, temp, kept);
+      if (identityOf(paths) !== before) throw inUse(); // another repair has been faster
+      const jobs = writeDatabase(temp, (next) => copyTo(next, damaged));
+      replaceDatabase(paths, temp, kept);
       return jobs;
     } finally {
       damaged.close();
     }
   } catch (error) {
+    if (lookAt(paths).kind !== 'repair') removeFile(temp); // else it is what the name leads to
     throw sqliteError(error, paths.database);
-  } finally {
-    removeFile(temp);
   }
+}
+
+/** @throws QueuectlError BUSY: there is no database to be repaired any more */
+function identityOf(paths: SqlitePaths): string {
+  const place = lookAt(paths);
+  if (place.kind !== 'database') throw inUse();
+  return place.identity;
 }
 
 function begin(connection: Connection): void {
   try {
     connection.exec('BEGIN IMMEDIATE');
   } catch (error) {
-    if (resultCode(error) !== 'BUSY') throw error;
-    throw new QueuectlError('BUSY', 'somebody is writing to the store', 'Stop the workers and try again.');
+    throw resultCode(error) === 'BUSY' ? inUse() : error;
   }
 }
 
-function copyTo(path: string, from: Connection): number {
-  const to = loadDriver().connect(path);
-  try {
-    to.exec('PRAGMA synchronous = FULL; BEGIN IMMEDIATE');
-    migrate(to);
-    const jobs = copy(JOBS, from, to);
-    for (const table of OTHERS) copy(table, from, to);
-    to.exec('UPDATE change SET seq = (SELECT coalesce(max(seq), 0) FROM job_records); COMMIT');
-    return jobs;
-  } finally {
-    to.close();
-  }
+const inUse = () => new QueuectlError('BUSY', 'somebody is writing to the store', 'Stop the workers and try again.');
+
+/** @returns how many jobs were copied */
+function copyTo(to: Connection, from: Connection): number {
+  const jobs = copy(JOBS, from, to);
+  for (const table of OTHERS) copy(table, from, to);
+  to.exec('UPDATE change SET seq = (SELECT coalesce(max(seq), 0) FROM job_records)');
+  return jobs;
 }
 
 /** @returns how many rows were copied */
@@ -116,20 +115,5 @@ function* readable({ table, columns }: Copied, from: Connection, towards: 'ASC' 
     yield* rows;
     if (rows.length < limit) return;
     last = rows.at(-1)?.[key ?? ''] as Value; // what SQLite gives, it takes
-  }
-}
-
-/** The journal goes first: beside another database it would be read as that one's. */
-function replace({ database, wal, shm }: SqlitePaths, temp: string, kept: string): void {
-  try {
-    makeDirectory(kept);
-    fs.linkSync(database, `${kept}/${basename(database)}`);
-    for (const path of [wal, shm]) {
-      if (fs.existsSync(path)) fs.renameSync(path, `${kept}/${basename(path)}`);
-    }
-    fs.renameSync(temp, database);
-    for (const directory of [kept, dirname(database)]) syncDirectory(directory);
-  } catch (error) {
-    throw storageError(error, `move ${database} to ${kept}`);
   }
 }

@@ -51,7 +51,7 @@ const MIGRATIONS: readonly string[] = [
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
 /** What a database says of itself. */
-type Kind = 'empty' | 'outdated' | 'ours' | 'newer' | 'foreign';
+export type Kind = 'outdated' | 'ours' | 'newer' | 'foreign';
 
 /** To be asked within a transaction. */
 export function kindOf(connection: Connection): Kind {
@@ -61,8 +61,7 @@ export function kindOf(connection: Connection): Kind {
     if (version > SCHEMA_VERSION) return 'newer';
     return version === SCHEMA_VERSION ? 'ours' : 'outdated';
   }
-  const hasTables = connection.prepare('SELECT 1 FROM sqlite_schema LIMIT 1').get() !== undefined;
-  return hasTables || version !== 0 ? 'foreign' : 'empty';
+  return 'foreign';
 }
 
 /** Makes an empty or outdated database one of this version, in a transaction that is under way. */

@@ -17,7 +17,7 @@ export class SettingsRows implements SettingsTable {
   }
 
   read(): Promise<SettingValues> {
-    return this.database.read((session) => (session === undefined ? {} : this.current(session)));
+    return this.database.read((session) => this.current(session));
   }
 
   replace(next: (values: SettingValues) => SettingValues): Promise<void> {
@@ -31,8 +31,8 @@ export class SettingsRows implements SettingsTable {
     }, 'on disk');
   }
 
-  private current(session: Session): SettingValues {
-    const rows = session.all(ALL);
+  private current(session: Session | undefined): SettingValues {
+    const rows = session?.all(ALL) ?? [];
     const text = JSON.stringify(rows);
     if (text !== this.last.text) this.last = { text, values: this.parse(rows) };
     return this.last.values;

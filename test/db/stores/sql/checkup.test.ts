@@ -3,7 +3,8 @@ import fs from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Check } from '../../../../db/store.js';
 import { checkDatabase } from '../../../../db/stores/sql/checkup.js';
-import { Database } from '../../../../db/stores/sql/database.js';
+import { Database, Session } from '../../../../db/stores/sql/database.js';
+import type { Value } from '../../../../db/stores/sql/driver.js';
 import { sqlitePaths } from '../../../../db/stores/sql/paths.js';
 import { pendingJob, T0 } from '../../../helpers/jobFactory.js';
 import { test } from '../../../helpers/sqliteTest.js';
@@ -45,7 +46,9 @@ test('all is well with a database that was just made', async () => {
   const checks = await checksOf(await database());
   assert.deepEqual(
     checks.map(({ name, state }) => `${name} ${state}`),
-    ['file system', 'ownership', 'permissions', 'database', 'SQLite', 'settings', 'jobs'].map((name) => `${name} ok`),
+    ['file system', 'ownership', 'permissions', 'database', 'temporary files', 'SQLite', 'settings', 'jobs'].map(
+      (name) => `${name} ok`,
+    ),
   );
   assert.match(
     checks.find(({ name }) => name === 'SQLite')?.fact ?? '',
@@ -95,14 +98,6 @@ const BROKEN: [what: string, sql: string, name: string, fact: RegExp, copy: stri
     'settings.ndjson',
     `SELECT group_concat(name) AS left FROM settings WHERE name = 'kill_grace'`,
   ],
-  [
-    'a setting that is not known',
-    `INSERT INTO settings VALUES ('colour', '"red"')`,
-    'settings',
-    /^"colour" is not known, and has no effect$/,
-    'settings.ndjson',
-    `SELECT group_concat(name) AS left FROM settings WHERE name = 'kill_grace'`,
-  ],
 ];
 for (const [what, sql, name, fact, copy, left] of BROKEN) {
   test(`${what} is named, and removed when it is to be mended, with a copy`, async () => {
@@ -120,6 +115,36 @@ for (const [what, sql, name, fact, copy, left] of BROKEN) {
     assert.ok(['a,c', 'kill_grace'].includes(String(withSql(path, '', left)[0]?.left)));
   });
 }
+
+test('a setting of a newer version is named, and left alone, also when another is removed', async () => {
+  const path = await database();
+  withSql(path, `INSERT INTO settings VALUES ('colour', '"red"'), ('size', '1')`);
+  const fault = await faultOf(path);
+  assert.equal(fault.fact, 'unknown settings have no effect: "colour", "size"');
+  assert.equal(fault.repair, undefined);
+  withSql(path, `UPDATE settings SET value = '-1' WHERE name = 'max_retries'`);
+  assert.match((await (await faultOf(path)).repair?.()) ?? '', /^removed: 1;/);
+  const [row] = withSql(
+    path,
+    '',
+    `SELECT group_concat(name) AS left FROM settings WHERE name IN ('colour', 'size', 'max_retries')`,
+  );
+  assert.equal(row?.left, 'colour,size');
+});
+
+test('the database is gone through once, and again only after a repair', async (t) => {
+  const path = await database();
+  const opened = new Database(sqlitePaths(path), 'command');
+  const { all } = Session.prototype;
+  let looks = 0;
+  t.mock.method(Session.prototype, 'all', function (this: Session, sql: string, ...values: Value[]) {
+    if (sql.includes('quick_check')) looks += 1;
+    return all.call(this, sql, ...values);
+  });
+  for await (const check of checkDatabase(opened, () => T0)) assert.equal(check.state, 'ok');
+  assert.equal(looks, 1);
+  await opened.close();
+});
 
 test('a job that breaks a rule stops every command that meets it, and no other', async () => {
   const path = await database();

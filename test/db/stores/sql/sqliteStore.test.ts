@@ -24,6 +24,11 @@ describe('the file', () => {
     const store = sqliteStore(join(directory, 'queue.db'));
     assert.deepEqual(await store.jobs.listJobs(), []);
     await store.config.getAllConfig();
+    assert.equal(
+      await store.store.settings.read(),
+      await store.store.settings.read(),
+      'it is the same as long as nothing changes',
+    );
     await store.workers.list();
     await store.workers.unregister('1-a');
     for await (const check of store.store.check()) assert.equal(check.state, 'ok');
@@ -110,6 +115,11 @@ describe('the file', () => {
       { code: 'DAMAGED', message: /queue\.db is no SQLite database\. Name another file with --store/ },
     ],
     [
+      'cut to nothing',
+      (path) => fs.writeFileSync(path, '', { mode: 0o600 }),
+      { code: 'DAMAGED', message: /queue\.db is damaged: it is empty, and was never made so\. `queuectl doctor`/ },
+    ],
+    [
       'the database of another program',
       (path) => void withSql(path, 'CREATE TABLE bookmarks (url TEXT)'),
       { code: 'DAMAGED', message: /queue\.db is the database of another program\. Name another file/ },
@@ -138,16 +148,6 @@ describe('the file', () => {
       assert.deepEqual(content(), before);
     });
   }
-
-  test('may be empty, as when it was about to be made', async () => {
-    const path = tempDatabase();
-    fs.writeFileSync(path, '', { mode: 0o600 });
-    const store = sqliteStore(path);
-    assert.deepEqual(await store.jobs.listJobs(), []);
-    await store.jobs.createJob(pendingJob({ id: 'a' }));
-    assert.equal((await store.jobs.listJobs()).length, 1);
-    await store.close();
-  });
 
   test('that is removed is made again by a command, and not by a worker', async () => {
     const path = tempDatabase();
