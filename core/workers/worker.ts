@@ -27,8 +27,10 @@ import { recoverLost } from './recovery.js';
 const PAUSE_MS = [500, 10_000] as const;
 /** It looks for workers that died at least so often; their own supervisor notices at once, if it lives. */
 const RECOVERY_MS = 4000;
-/** It gives a sign of life so often, whatever else it does. */
-const SIGN_EVERY_MS = 3000;
+/** It gives a sign of life when it is awake and the last one is so old, */
+const SIGN_AFTER_MS = 3000;
+/** and so often whatever else it does. An idle worker wakes sooner than that, and once for both. */
+const SIGN_EVERY_MS = RECOVERY_MS + 500;
 
 export interface WorkerOptions {
   readonly id: string;
@@ -64,6 +66,8 @@ export class Worker {
   /** When the last sign of life that was given was begun; at first, when it was not on record yet. */
   private signAt = monotonicMs();
   private isGivingSign = false;
+  private signTriedAt = 0;
+  private signTimer: NodeJS.Timeout | undefined;
   /** Why the last one could not be given. */
   private signTrouble: QueuectlError | undefined;
   private recoveryDueAt = 0;
@@ -88,7 +92,7 @@ export class Worker {
   /** Works until it is stopped. */
   async run(): Promise<void> {
     await this.keepInTouch();
-    const signs = setInterval(() => void this.keepInTouch(), SIGN_EVERY_MS);
+    this.signTimer = setInterval(() => void this.keepInTouch(), SIGN_EVERY_MS);
     try {
       let troubles = 0;
       while (this.hasWork()) {
@@ -105,7 +109,7 @@ export class Worker {
         }
       }
     } finally {
-      clearInterval(signs);
+      clearInterval(this.signTimer);
       this.unwatch?.();
     }
   }
@@ -133,6 +137,7 @@ export class Worker {
   }
 
   private async work(): Promise<void> {
+    if (monotonicMs() - this.signTriedAt >= SIGN_AFTER_MS) await this.keepInTouch();
     await this.recoverNowAndThen();
     const { obstacle } = this;
     this.obstacle = undefined;
@@ -235,6 +240,8 @@ export class Worker {
     this.endWhatIsTooRisky();
     if (this.isGivingSign) return;
     this.isGivingSign = true;
+    this.signTriedAt = monotonicMs();
+    this.signTimer?.refresh();
     try {
       await this.giveSign();
       this.signTrouble = undefined;

@@ -3,12 +3,10 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import { dirname, join } from 'node:path';
-import { before } from 'node:test';
 import { openStore, stateDirectoryOf } from '../../../../db/index.js';
 import { Database } from '../../../../db/stores/sql/database.js';
 import { sqlitePaths } from '../../../../db/stores/sql/paths.js';
 import { APPLICATION_ID, SCHEMA_VERSION } from '../../../../db/stores/sql/schema.js';
-import { bundle } from '../../../helpers/bundle.js';
 import { pendingJob, T0 } from '../../../helpers/jobFactory.js';
 import { describe, test } from '../../../helpers/sqliteTest.js';
 import { tempStore } from '../../../helpers/tempStore.js';
@@ -337,12 +335,10 @@ describe('news', () => {
 });
 
 describe('a process', () => {
-  let program: string;
-  before(async () => {
-    program = await bundle(join(import.meta.dirname, 'program.ts'), tempStore());
-  });
+  // Run where it is: the driver is looked for beside the program.
+  const program = join(import.meta.dirname, 'program.ts');
   const start = (task: string, path: string) =>
-    spawn(process.execPath, [program, task, path], { stdio: ['pipe', 'pipe', 'pipe'], cwd: process.cwd() });
+    spawn(process.execPath, ['--import', 'tsx', program, task, path], { stdio: ['pipe', 'pipe', 'pipe'] });
 
   test('that waits for news ends by itself, and says nothing of what SQLite is in Node', async () => {
     const path = tempDatabase();
