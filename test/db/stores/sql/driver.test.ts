@@ -64,12 +64,11 @@ describe('the package better-sqlite3', () => {
     });
   }
 
-  test('is found from the current directory', async () => {
+  test('is not looked for in the current directory: what lies there is of somebody else', async () => {
     const { program, elsewhere } = await install('dist');
-    fs.mkdirSync(join(elsewhere, 'node_modules'));
-    fs.symlinkSync(INSTALLED, join(elsewhere, 'node_modules', 'better-sqlite3'));
-    fs.mkdirSync(join(elsewhere, 'deeper'));
-    assert.deepEqual(run(program, join(elsewhere, 'deeper')), { status: 0, stdout: 'better-sqlite3\n', stderr: '' });
+    makePackage(elsewhere, '12.1.0', 'process.abort()');
+    const stderr = `${NEEDED}. Install it: npm install better-sqlite3@12.\n`;
+    assert.deepEqual(run(program, elsewhere), { status: 1, stdout: '', stderr });
   });
 
   test('of another version is not loaded: it would end the process', async () => {
