@@ -59,8 +59,9 @@ test('a process that has ended is not alive and has no start time', async () => 
 });
 
 test('a zombie is not alive', async (t) => {
-  // The shell starts a process that ends and becomes a program that never waits for it.
-  const parent = spawn('/bin/sh', ['-c', 'sleep 0 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  // A shell may wait for what it has started before it becomes another program; this one never does.
+  const script = '$| = 1; my $pid = fork; exit if $pid == 0; print "$pid\\n"; sleep 60';
+  const parent = spawn('perl', ['-e', script], { stdio: ['ignore', 'pipe', 'ignore'] });
   t.after(() => parent.kill('SIGKILL'));
   const [line] = await once(parent.stdout, 'data');
   const pid = Number(String(line));
