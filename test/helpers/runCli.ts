@@ -26,7 +26,7 @@ export const withoutAdvice = (stderr: string): string =>
   stderr
     .replace(/^queuectl: no worker is running\. Start one: queuectl worker-start( --data-dir \S+)?\n/m, '')
     .replace(
-      /^Waiting for (a job that runs|\d+ jobs that run): .*\. `queuectl worker-stop --now` ends what runs\.\n/m,
+      /^Waiting for .*\. `queuectl worker-stop --now` (ends what runs|also wakes what was stopped \(SIGSTOP\))\.\n/m,
       '',
     );
 
