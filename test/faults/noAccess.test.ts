@@ -73,8 +73,8 @@ const nobodyMissing = isRoot ? missing(...AS_NOBODY, process.execPath, PROGRAM, 
 
 const MODES: readonly (readonly [title: string, name: string, mode: number, refused: readonly Name[]])[] = [
   ['a data directory that cannot be entered', '.', 0o000, ALL],
-  // enqueue and dlq-retry do their work by a line in the journal, and warn that they cannot fold it
-  ['a data directory that cannot be written', '.', 0o500, ['config-set', 'worker-start']],
+  // dlq-retry does its work by a line in the journal, and warns that it cannot fold it
+  ['a data directory that cannot be written', '.', 0o500, ['enqueue', 'config-set', 'worker-start']],
   // workers wait until they can
   ['a lock/ that cannot be written', 'lock', 0o500, ['enqueue', 'dlq-retry', 'config-set']],
   ['a queue.json that cannot be read', 'queue.json', 0o000, READING_JOBS],

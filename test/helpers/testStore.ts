@@ -24,6 +24,9 @@ export interface TestStore extends Repositories {
 
 export type TestOptions = Partial<Omit<StoreOptions, 'onWarning'>>;
 
+/** Each commit is a line of the journal, as that of a command beside workers: nobody is on record here, but this role never asks. */
+export const BESIDE_WORKERS = { role: 'supervisor' } as const satisfies TestOptions;
+
 /** @param open opens the store with these options */
 export function testStore<S extends Store>(
   open: (options: StoreOptions) => S,

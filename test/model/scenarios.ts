@@ -12,10 +12,12 @@ const close: ModelStep = { verb: 'close' };
 const ATREST = [create('x'), close];
 
 type Actor = Scenario['processes'][number];
-/** An enqueue beside workers: a line in the journal. */
-const adds = (id: string): Actor => ({ role: 'command', steps: [create(id)] });
-/** An enqueue with no worker about: it tidies up before it leaves. */
-const addsAndTidies = (id: string): Actor => ({ role: 'command', steps: [create(id), close] });
+/** An enqueue beside workers: a line in the journal. (No worker is on record here; a supervisor never looks for any.) */
+const adds = (id: string): Actor => ({ role: 'supervisor', steps: [create(id)] });
+/** The same that tidies up before it leaves. */
+const addsAndTidies = (id: string): Actor => ({ role: 'supervisor', steps: [create(id), close] });
+/** An enqueue with no worker about: a fold. */
+const addsByFold = (id: string): Actor => ({ role: 'command', steps: [create(id)] });
 /** A worker that claims a job, and folds at once: a line in the journal, then a fold. */
 const claimsAndFolds = (worker: string): Actor => ({
   role: 'worker',
@@ -34,9 +36,9 @@ const ALL = Number.POSITIVE_INFINITY;
 
 export const SCENARIOS: readonly Scenario[] = [
   {
-    name: 'one that adds and tidies up, and a claim with a fold',
+    name: 'a fold that adds, and a claim with a fold',
     before: ATREST,
-    processes: [addsAndTidies('a'), claimsAndFolds('w')],
+    processes: [addsByFold('a'), claimsAndFolds('w')],
     coarse: true,
     budget: { long: 1 },
     preemptions: [4, ALL],
@@ -44,7 +46,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'the same, call by call',
     before: ATREST,
-    processes: [addsAndTidies('a'), claimsAndFolds('w')],
+    processes: [addsByFold('a'), claimsAndFolds('w')],
     budget: { long: 1 },
     preemptions: [2, 5],
   },
@@ -61,7 +63,7 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'a fold that was cut short',
     before: [create('x')],
     cutShort: true,
-    processes: [claims('w'), addsAndTidies('a')],
+    processes: [claims('w'), addsByFold('a')],
     coarse: true,
     budget: { long: 0 },
     preemptions: [3, 5],
@@ -69,7 +71,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'a store that is new',
     before: [],
-    processes: [adds('a'), addsAndTidies('b')],
+    processes: [adds('a'), addsByFold('b')],
     budget: { long: 1 },
     preemptions: [1, 3],
   },
@@ -89,9 +91,9 @@ export const SCENARIOS: readonly Scenario[] = [
     preemptions: [2, 3],
   },
   {
-    name: 'one that adds and tidies up, one that adds, and a claim with a fold',
+    name: 'a fold that adds, one that adds, and a claim with a fold',
     before: ATREST,
-    processes: [addsAndTidies('a'), adds('b'), claimsAndFolds('w')],
+    processes: [addsByFold('a'), adds('b'), claimsAndFolds('w')],
     coarse: true,
     budget: { long: 2 },
     preemptions: [1, 2],
@@ -107,7 +109,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'some are killed',
     before: ATREST,
-    processes: [addsAndTidies('a'), claimsAndFolds('w'), tidies],
+    processes: [addsByFold('a'), claimsAndFolds('w'), tidies],
     coarse: true,
     budget: { long: 0, short: 2 },
     preemptions: [2, 4],
@@ -115,7 +117,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'a lock that is renewed',
     before: ATREST,
-    processes: [addsAndTidies('a'), claimsAndFolds('w')],
+    processes: [addsByFold('a'), claimsAndFolds('w')],
     coarse: true,
     budget: { long: 1, brief: 1 },
     preemptions: [1, 3],
@@ -123,7 +125,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'a reader',
     before: ATREST,
-    processes: [addsAndTidies('a'), claimsAndFolds('w'), reads],
+    processes: [addsByFold('a'), claimsAndFolds('w'), reads],
     coarse: true,
     budget: { long: 0 },
     preemptions: [3, 5],

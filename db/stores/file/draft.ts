@@ -160,16 +160,29 @@ export class Draft extends RecordReader implements Transaction {
   commit(durable: boolean): 'done' | 'done, view outdated' | 'void' {
     const { journal } = this.view;
     if (journal === null) throw new Error('a fold makes the journal before anything is committed');
-    const { seq, change } = this;
     const { files, members } = this.line();
     const landing = journal.append(members, durable);
     if (landing === 'void') return 'void';
     if (landing === 'among others') return 'done, view outdated';
+    this.tellView(files);
+    return 'done';
+  }
+
+  /** Whether all it does is adding jobs. */
+  get onlyAdds(): boolean {
+    return this.added !== null;
+  }
+
+  /** Tells the view of jobs that only add, though no journal has them: whoever folds it commits them. */
+  tellViewOfAdded(): void {
+    this.tellView(['queue']);
+  }
+
+  private tellView(files: readonly SnapshotName[]): void {
     if (this.view.isLoaded) {
       this.records; // which may have been loaded after the first jobs were added
       this.view.noteApplied(files);
-    } else this.view.noteAdded({ change, files, seq }, this.added ?? []);
-    return 'done';
+    } else this.view.noteAdded({ change: this.change, files, seq: this.seq }, this.added ?? []);
   }
 
   /** What the line of the journal holds, and which files it changes. */

@@ -2,7 +2,7 @@
  * The store in files: queue.json, dlq.json, config.json and a journal.
  *
  * Promise: a transaction is one line of the journal, so it happens whole or not at all, and costs the same however long
- * the queue is. At rest the journal is empty and the snapshot is the whole truth.
+ * the queue is. At rest the journal is empty and the snapshot is the whole truth; there, jobs may be added by one rename.
  *
  * How: under the lock, catch up with the journal → decide → append one line → see that it landed where it was expected.
  * The lock keeps order; correctness rests on the numbers in the journal, so a process that lost the lock while it was
@@ -11,7 +11,7 @@
 import fs from 'node:fs';
 import { type Clock, monotonicMs, systemClock } from '../../../utils/clock.js';
 import { errnoCode, QueuectlError, storageError } from '../../../utils/errors.js';
-import { identityOf, makeDirectory, removeTempFiles } from '../../../utils/files.js';
+import { identityOf, makeDirectory, removeTempFiles, syncDirectory } from '../../../utils/files.js';
 import { type HeldLock, LockLostError, lock } from '../../../utils/lock.js';
 import { Mutex } from '../../../utils/mutex.js';
 import { DEFAULT_CONFIG } from '../../model/settings.js';
@@ -52,6 +52,8 @@ export class FileStore implements Store {
   private foldTimer: NodeJS.Timeout | undefined;
   /** When this process committed last, by its monotonic clock. */
   private committedAt = 0;
+  /** Whether it has committed anything. */
+  private hasCommitted = false;
   /** What kept the last fold from happening; the journal has it all, so nothing is lost. */
   private foldError: QueuectlError | undefined;
   private closed = false;
@@ -86,15 +88,53 @@ export class FileStore implements Store {
       const result = await work(draft);
       if (draft.isEmpty) return result;
       held.renew(); // and so may what this one enqueues
-      // Who is to fold what it commits must be able to: a snapshot that cannot be read is told of before.
-      if (this.options.role === 'command' && !(await this.leavesFoldsToWorkers())) view.readSnapshot();
+      if (this.options.role === 'command' && !(await this.leavesFoldsToWorkers())) {
+        if (draft.onlyAdds && !view.needsFold && !this.hasCommitted) {
+          await this.commitByFold(draft, view, held);
+          return result;
+        }
+        view.readSnapshot(); // who is to fold what it commits must be able to: if it cannot be read, that is told before
+      }
       const commit = draft.commit(durability === 'on disk');
       if (commit === 'void') throw new LockLostError();
       if (commit === 'done, view outdated') this.dropView();
       else if (this.isWorker) await this.foldIfDue(view, held);
       if (this.isWorker) this.committedAt = monotonicMs();
+      this.hasCommitted = true;
       return result;
     });
+  }
+
+  /**
+   * Commits added jobs at rest, without a line in the journal that the same process would have to fold when it closes.
+   *
+   * The renaming of queue.json is what commits them: a crash before it leaves a sealed journal that knows nothing of them,
+   * a crash after it a snapshot that has them. It costs as much as the queue is long, so a process does it once: one that
+   * commits again stays, and appends.
+   */
+  private async commitByFold(draft: Draft, view: View, held: HeldLock): Promise<void> {
+    const { fold } = await foldModule();
+    draft.tellViewOfAdded();
+    try {
+      fold(view, this.paths, held, this.clock(), () => {
+        this.hasCommitted = true;
+      });
+    } catch (error) {
+      if (!this.hasCommitted) throw error;
+      this.syncDirectory(); // whoever comes next finishes the fold
+    } finally {
+      this.dropView(); // its journal is over
+    }
+  }
+
+  /** @throws QueuectlError STORAGE */
+  private syncDirectory(): void {
+    const { dir } = this.paths;
+    try {
+      syncDirectory(dir);
+    } catch (error) {
+      throw storageError(error, `write ${dir}`);
+    }
   }
 
   read<T>(work: (reader: Reader) => Promise<T>): Promise<T> {

@@ -27,10 +27,12 @@ import type { View } from './view.js';
 /**
  * Folds the journal of a view that is up to date, under the lock. The view finds the new one when it is refreshed.
  *
+ * @param committed given if the view has added jobs that no journal has: called when they are committed, which is when
+ *   queue.json is in place
  * @throws LockLostError when the lock was taken over: the fold is left to the new holder
  * @throws QueuectlError STORAGE: nothing has changed, or a sealed journal is left for the next one to finish
  */
-export function fold(view: View, paths: StorePaths, held: HeldLock, now: number): void {
+export function fold(view: View, paths: StorePaths, held: HeldLock, now: number, committed?: () => void): void {
   const started = monotonicMs();
   const { journal } = view;
   const areAllDue = journal === null || SNAPSHOT_FILES.some(({ name }) => identityOf(paths[name]) === null);
@@ -43,15 +45,22 @@ export function fold(view: View, paths: StorePaths, held: HeldLock, now: number)
     contents,
     header: (named) => ({
       journal: 1,
-      first: journal === null ? 1 : journal.nextSeq + (journal.sealed ? 0 : 1), // the seal has a number, too
+      first: firstNumberAfter(view, committed !== undefined),
       folded_at: now,
       fold_ms: Math.ceil(monotonicMs() - started),
       ...perFile(({ name }) => named[name] ?? journal?.header[name] ?? null),
     }),
   };
-  replaceSnapshot(paths, held, next, () => {
+  const seal = () => {
     if (journal !== null && !journal.sealed && journal.seal() !== 'alone') throw new LockLostError();
-  });
+  };
+  replaceSnapshot(paths, held, next, { seal, committed });
+}
+
+/** The number that the next journal begins with. A gap before it tells those who follow to read the snapshot again. */
+function firstNumberAfter({ journal, isSnapshotAhead }: View, hasUnnumbered: boolean): number {
+  const seal = journal === null || journal.sealed ? 0 : 1;
+  return (journal?.nextSeq ?? 1) + seal + (hasUnnumbered || isSnapshotAhead ? 1 : 0);
 }
 
 /** What the files are to hold; null for one that stays. */
@@ -64,10 +73,16 @@ export interface Snapshot {
 /**
  * Puts a snapshot and an empty journal into place, under the lock.
  *
- * @param seal called when all is on disk: ends the present journal
+ * @param on.seal called when all is on disk: ends the present journal
+ * @param on.committed called when queue.json is in place
  * @throws LockLostError, QueuectlError as `fold` does
  */
-export function replaceSnapshot(paths: StorePaths, held: HeldLock, next: Snapshot, seal: () => void): void {
+export function replaceSnapshot(
+  paths: StorePaths,
+  held: HeldLock,
+  next: Snapshot,
+  on: { readonly seal: () => void; readonly committed?: (() => void) | undefined },
+): void {
   const temps: string[] = [];
   try {
     const prepared = perFile(({ name }) => {
@@ -78,11 +93,12 @@ export function replaceSnapshot(paths: StorePaths, held: HeldLock, next: Snapsho
     const header = next.header(perFile(({ name }) => prepared[name]?.named ?? null));
     const journal = writeTemp(paths.journal, Journal.firstLine(header));
     temps.push(journal.path);
-    seal();
+    on.seal();
     if (!held.isMine()) throw new LockLostError();
     for (const { name } of SNAPSHOT_FILES) {
       const file = prepared[name];
       if (file !== null) fs.renameSync(file.temp, paths[name]);
+      if (name === 'queue') on.committed?.();
     }
     syncDirectory(paths.dir);
     fs.renameSync(journal.path, paths.journal);

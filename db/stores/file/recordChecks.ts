@@ -133,7 +133,7 @@ function repairRecords({ paths, clock, underLock }: Checkup): Promise<string> {
       ),
       header: (named) => ({ journal: 1, first: journal.nextSeq, folded_at: now, fold_ms: 0, ...named }),
     };
-    replaceSnapshot(paths, held, next, () => sealDamaged(paths.journal));
+    replaceSnapshot(paths, held, next, { seal: () => sealDamaged(paths.journal) });
     return `${described(records)} are kept; the former files are in ${kept}`;
   });
 }

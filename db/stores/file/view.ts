@@ -46,6 +46,8 @@ export class View {
   private readonly changedFiles = new Set<SnapshotName>();
   /** The snapshot is not the one the journal names: somebody edited it at rest, and it is taken as it is. */
   private edited = false;
+  /** The snapshot is not the one that the sealed journal names: it may have jobs that the journal has not. */
+  isSnapshotAhead = false;
 
   private base: PerFile<BaseFile> | null;
   private commits: Pick<Commit, 'change' | 'seq'>[] = [];
@@ -132,6 +134,7 @@ export class View {
     this.identities = perFile(({ name }) => journal.header[name]);
     this.changedFiles.clear();
     this.edited = false;
+    this.isSnapshotAhead = false;
   }
 
   private reopen(): View {
@@ -187,7 +190,8 @@ export class View {
         throw damaged(found.path, `${what} the file that ${this.paths.journal} continues`);
       }
       // Behind a seal it is the next snapshot, of a fold that was cut short: what the journal has is in it.
-      if (journal?.sealed !== true) this.edited = true;
+      if (journal?.sealed) this.isSnapshotAhead = true;
+      else this.edited = true;
     }
     if (this.edited) this.load();
   }

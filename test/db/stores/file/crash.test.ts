@@ -5,7 +5,7 @@ import { before, describe, mock, test } from 'node:test';
 import { DEFAULT_CONFIG } from '../../../../db/model/settings.js';
 import { pendingJob, T0 } from '../../../helpers/jobFactory.js';
 import { tempStore } from '../../../helpers/tempStore.js';
-import { fileStore } from '../../../helpers/testStore.js';
+import { BESIDE_WORKERS, fileStore } from '../../../helpers/testStore.js';
 import { skipFsync } from './fsCalls.js';
 import { type Contents, contentsOf, perform, type Step } from './steps.js';
 import { buildStoreProgram, isDone, StoreProcess } from './storeProcess.js';
@@ -114,7 +114,9 @@ async function damage(dir: string): Promise<void> {
   const store = fileStore(dir, { clock: () => T0 });
   for (const id of ['a', 'b', 'c']) await store.jobs.createJob(pendingJob({ id }));
   await store.close();
-  await fileStore(dir, { clock: () => T0 }).jobs.createJob(pendingJob({ id: 'd', created_at: T0 + 1 }));
+  await fileStore(dir, { ...BESIDE_WORKERS, clock: () => T0 }).jobs.createJob(
+    pendingJob({ id: 'd', created_at: T0 + 1 }),
+  );
   const queue = join(dir, 'queue.json');
   fs.writeFileSync(queue, fs.readFileSync(queue, 'utf8').replace('"id":"b"', '"id":b"'));
 }

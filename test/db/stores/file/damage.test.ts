@@ -8,7 +8,7 @@ import { examine, type Finding } from '../../../../core/doctor.js';
 import { deadEntry, pendingJob, processingJob, T0 } from '../../../helpers/jobFactory.js';
 import { PROGRAM } from '../../../helpers/runCli.js';
 import { tempStore } from '../../../helpers/tempStore.js';
-import { fileStore } from '../../../helpers/testStore.js';
+import { BESIDE_WORKERS, fileStore } from '../../../helpers/testStore.js';
 import { foldingStore } from './foldingStore.js';
 import { onFsCall } from './fsCalls.js';
 import { contentsOf } from './steps.js';
@@ -28,7 +28,7 @@ async function newStore({ atRest = true } = {}): Promise<string> {
   });
   await store.close();
   if (!atRest) {
-    const crashed = fileStore(dir);
+    const crashed = fileStore(dir, BESIDE_WORKERS);
     for (const id of ['c', 'd', 'e']) await crashed.jobs.createJob(pendingJob({ id, created_at: T0 + 1 }));
   }
   return dir;
@@ -372,7 +372,7 @@ describe('the doctor keeps', () => {
   ] as const) {
     test(`what a process commits that was stopped meanwhile, and lost the lock (damaged: ${what})`, async () => {
       const dir = await newStore();
-      const sleeper = fileStore(dir);
+      const sleeper = fileStore(dir, BESIDE_WORKERS);
       await sleeper.jobs.listJobs();
       const end = onFsCall(({ name, args }) => {
         if (name !== 'writeSync' || !String(args[1]).includes('"put"')) return undefined;
@@ -395,7 +395,7 @@ describe('the doctor keeps', () => {
 
   test('a store in use as it is in use: open handles go on', async () => {
     const dir = await newStore();
-    const open = fileStore(dir);
+    const open = fileStore(dir, BESIDE_WORKERS);
     await open.jobs.createJob(pendingJob({ id: 'c', created_at: T0 + 1 }));
     const reader = fileStore(dir);
     await reader.jobs.listJobs();

@@ -75,9 +75,9 @@ test('close leaves the files alone while a worker lives, and tidies up when the 
   const dir = tempStore();
   const isAlive = ({ start_time }: WorkerRecord) => start_time !== 'never';
   const store = open(t, dir, { isAlive });
-  await store.jobs.createJob(pendingJob({ id: 'a' }));
   await store.workers.register({ ...thisWorker(), id: 'dead', start_time: 'never' });
   await store.workers.register(thisWorker());
+  await store.jobs.createJob(pendingJob({ id: 'a' }));
   assert.equal(await store.close(), undefined);
   assert.deepEqual(inSnapshot(dir), []);
 
@@ -147,13 +147,66 @@ test('who does not keep the files fresh folds when it leaves, and not before', a
   const dir = tempStore();
   for (const role of ['command', 'supervisor'] as const) {
     const store = open(t, dir, { role });
+    await store.jobs.createJob(pendingJob({ id: `first of a ${role}` }));
     await store.jobs.createJob(pendingJob({ id: role }));
     await store.jobs.countJobs();
-    assert.ok(!fs.readFileSync(join(dir, 'queue.json'), 'utf8').includes(role));
+    assert.ok(!inSnapshot(dir).includes(role));
     assert.equal(await store.close(), undefined);
-    assert.ok(fs.readFileSync(join(dir, 'queue.json'), 'utf8').includes(role));
+    assert.ok(inSnapshot(dir).includes(role));
   }
 });
+
+/** A store at rest with one job, `a`. */
+async function storeAtRest(): Promise<string> {
+  const dir = tempStore();
+  const store = fileStore(dir);
+  await store.jobs.createJob(pendingJob({ id: 'a' }));
+  await store.close();
+  return dir;
+}
+
+test('a command at rest commits what it adds first by a fold, and appends from then on', async (t) => {
+  const dir = await storeAtRest();
+  const [store, reader] = [open(t, dir), open(t, dir)];
+  const idsSeen = async () => (await reader.jobs.listJobs()).map(({ id }) => id);
+  assert.deepEqual(await idsSeen(), ['a']);
+  await store.jobs.createJob(pendingJob({ id: 'b', created_at: T0 + 1 }));
+  assert.deepEqual(inSnapshot(dir), ['a', 'b']);
+  assert.equal(fs.readFileSync(join(dir, 'journal.ndjson'), 'utf8').split('\n').length, 2);
+  assert.deepEqual(await idsSeen(), ['a', 'b']);
+  await store.jobs.createJob(pendingJob({ id: 'c', created_at: T0 + 2 }));
+  assert.deepEqual(inSnapshot(dir), ['a', 'b']);
+  assert.deepEqual(await idsSeen(), ['a', 'b', 'c']);
+  await reader.jobs.createJob(pendingJob({ id: 'd', created_at: T0 + 3 }));
+  assert.deepEqual(inSnapshot(dir), ['a', 'b'], 'there is a line to fold, so it adds one');
+});
+
+for (const code of ['ENOENT', 'EIO']) {
+  test(`a fold that has committed is on disk and not done over when it goes no further (${code})`, async (t) => {
+    const dir = await storeAtRest();
+    const [store, reader] = [open(t, dir), open(t, dir)];
+    await reader.jobs.listJobs();
+    let isCutShort = false;
+    let isOnDisk = false;
+    const end = onFsCall((call) => {
+      if (call.name === 'fsyncSync') isOnDisk = isCutShort;
+      if (call.name !== 'renameSync' || !names(call, 'journal.ndjson')) return undefined;
+      isCutShort = true;
+      throw Object.assign(new Error(code), { code });
+    });
+    try {
+      await store.jobs.createJob(pendingJob({ id: 'b', created_at: T0 + 1 }));
+    } finally {
+      end();
+    }
+    assert.ok(isCutShort && isOnDisk);
+    assert.deepEqual(inSnapshot(dir), ['a', 'b']);
+    await store.jobs.createJob(pendingJob({ id: 'c', created_at: T0 + 2 }));
+    assert.equal((await reader.jobs.countJobs()).pending, 3);
+    assert.equal(await store.close(), undefined);
+    assert.deepEqual(inSnapshot(dir), ['a', 'b', 'c']);
+  });
+}
 
 test('a clock that was set back does not keep the snapshot from being written', async (t) => {
   const dir = tempStore();
