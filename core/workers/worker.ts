@@ -92,7 +92,6 @@ export class Worker {
   /** Works until it is stopped. */
   async run(): Promise<void> {
     await this.keepInTouch();
-    this.signTimer = setInterval(() => void this.keepInTouch(), SIGN_EVERY_MS);
     try {
       let troubles = 0;
       while (this.hasWork()) {
@@ -109,7 +108,7 @@ export class Worker {
         }
       }
     } finally {
-      clearInterval(this.signTimer);
+      clearTimeout(this.signTimer);
       this.unwatch?.();
     }
   }
@@ -137,7 +136,9 @@ export class Worker {
   }
 
   private async work(): Promise<void> {
-    if (monotonicMs() - this.signTriedAt >= SIGN_AFTER_MS) await this.keepInTouch();
+    const signAgeMs = monotonicMs() - this.signTriedAt;
+    if (signAgeMs >= SIGN_AFTER_MS) await this.keepInTouch();
+    else this.signTimer ??= setTimeout(() => void this.keepInTouch(), SIGN_EVERY_MS - signAgeMs);
     await this.recoverNowAndThen();
     const { obstacle } = this;
     this.obstacle = undefined;
@@ -220,6 +221,8 @@ export class Worker {
       const runAt = await queue.nextRunAt();
       if (runAt !== undefined) sleepMs = Math.min(sleepMs, Math.max(runAt - store.clock(), 0));
     }
+    clearTimeout(this.signTimer); // it wakes before, and Node.js would wake once more
+    this.signTimer = undefined;
     await this.news.wait(sleepMs);
   }
 
@@ -238,10 +241,11 @@ export class Worker {
   /** Gives a sign of life. If it has been silent for too long by then, its commands are ended first. */
   private async keepInTouch(): Promise<void> {
     this.endWhatIsTooRisky();
+    clearTimeout(this.signTimer);
+    this.signTimer = setTimeout(() => void this.keepInTouch(), SIGN_EVERY_MS);
     if (this.isGivingSign) return;
     this.isGivingSign = true;
     this.signTriedAt = monotonicMs();
-    this.signTimer?.refresh();
     try {
       await this.giveSign();
       this.signTrouble = undefined;
