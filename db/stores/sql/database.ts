@@ -107,6 +107,10 @@ export class Database {
     this.mayMake = role !== 'worker' || !fs.existsSync(paths.database);
   }
 
+  wasRemoved(): boolean {
+    return !this.mayMake && !fs.existsSync(this.paths.database);
+  }
+
   /**
    * Runs a transaction that may write. All it writes is kept or, when it throws, nothing.
    *

@@ -50,7 +50,7 @@ export function subscribeTo(database: Database, onNews: () => void): () => void 
     if (!isOver && !isLooking) void look();
   }
 
-  const end = watch(dirname(path), (name) => {
+  const end = watch(database, (name) => {
     if (name === null || name === basename(path)) lookSoon();
   });
   return () => {
@@ -70,9 +70,10 @@ function versionBy(session: Session | undefined): Version {
   return { session, seq, own: session?.changes ?? 0 };
 }
 
-function watch(directory: string, onEvent: (name: string | null) => void): () => void {
+function watch(database: Database, onEvent: (name: string | null) => void): () => void {
+  const directory = dirname(database.paths.database);
   try {
-    makeDirectory(directory);
+    if (!database.wasRemoved()) makeDirectory(directory);
     const watcher = fs.watch(directory, { persistent: false }, (_event, name) => onEvent(name));
     watcher.on('error', () => watcher.close()); // as below
     return () => watcher.close();

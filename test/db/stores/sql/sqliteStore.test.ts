@@ -156,6 +156,9 @@ describe('the file', () => {
     for (const name of fs.readdirSync(dirname(path))) fs.rmSync(join(dirname(path), name));
     await assert.rejects(worker.jobs.claimNext('w1', T0), { code: 'STORAGE', message: /no such file or directory/ });
     assert.ok(!fs.existsSync(path));
+    fs.rmdirSync(dirname(path));
+    assert.throws(() => worker.store.subscribe(() => {}), { code: 'STORAGE', message: /no such file or directory/ });
+    assert.ok(!fs.existsSync(dirname(path)));
     assert.deepEqual(await command.jobs.listJobs(), []);
     await command.jobs.createJob(pendingJob({ id: 'b' }));
     assert.equal((await worker.jobs.claimNext('w1', T0))?.id, 'b');
