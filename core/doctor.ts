@@ -38,7 +38,8 @@ export async function* examine(
   const warnings: QueuectlError[] = [];
   let store: Store;
   try {
-    store = openStore(address, { role: 'command', onWarning: (warning) => warnings.push(warning), isAlive, clock });
+    const role = fix ? 'command' : 'onlooker';
+    store = openStore(address, { role, onWarning: (warning) => warnings.push(warning), isAlive, clock });
   } catch (error) {
     yield wrong('data directory', error);
     return;
@@ -49,8 +50,7 @@ export async function* examine(
     isWell &&= finding.state !== 'wrong';
     yield finding;
   }
-  if (!fix) return; // nor is anything folded
-  await store.close();
+  await store.close(); // by an onlooker nothing is folded
   if (isWell) for (const warning of warnings) yield wrong('fold', warning);
 }
 

@@ -117,8 +117,11 @@ export type Check = {
   readonly repair?: () => Promise<string>;
 } & ({ readonly state: 'ok' } | { readonly state: 'wrong'; readonly remedy: string });
 
-/** What the process is that opens a store: a worker keeps the store tidy, and what it knows of it; a supervisor neither. */
-export type Role = 'command' | 'worker' | 'supervisor';
+/**
+ * What the process is that opens a store: a worker keeps the store tidy, and what it knows of it; a supervisor neither. An
+ * onlooker leaves all as it was.
+ */
+export type Role = 'command' | 'worker' | 'supervisor' | 'onlooker';
 
 export interface StoreOptions {
   readonly role: Role;

@@ -40,6 +40,18 @@ export interface Part {
   readonly kind: 'file' | 'directory';
 }
 
+/** Folders, and the files in them. */
+export function partsIn(folders: readonly string[]): Part[] {
+  return folders.flatMap((folder) => {
+    const isThere = fs.statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true;
+    const names = isThere ? fs.readdirSync(folder) : [];
+    return [
+      { path: folder, kind: 'directory' } as const,
+      ...names.map((name) => ({ path: `${folder}/${name}`, kind: 'file' }) as const),
+    ];
+  });
+}
+
 interface Found extends Part {
   readonly stat: fs.Stats;
   /** The bits of its mode that let others in. */

@@ -6,7 +6,16 @@ import { findTempFiles, identityOf, readWhole, removeFile } from '../../../utils
 import { inspectLock } from '../../../utils/lock.js';
 import { pidExists } from '../../../utils/processIdentity.js';
 import type { Check } from '../../store.js';
-import { checkFileSystem, checkOwnership, checkPermissions, FIX, looked, ok, type Part } from '../placeChecks.js';
+import {
+  checkFileSystem,
+  checkOwnership,
+  checkPermissions,
+  FIX,
+  looked,
+  ok,
+  type Part,
+  partsIn,
+} from '../placeChecks.js';
 import { replaceFile } from './fold.js';
 import { replacedFiles, type StorePaths } from './paths.js';
 import { type Checkup, checkRecords, keep } from './recordChecks.js';
@@ -69,14 +78,11 @@ function checkRoom({ dir, queue, dlq, journal }: StorePaths): Check {
 }
 
 function partsOf(paths: StorePaths): Part[] {
-  const parts: Part[] = replacedFiles(paths).map((path) => ({ path, kind: 'file' }));
-  for (const folder of [paths.lockDir, paths.workers, paths.logs]) {
-    parts.push({ path: folder, kind: 'directory' });
-    if (fs.statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) continue;
-    for (const name of fs.readdirSync(folder)) parts.push({ path: `${folder}/${name}`, kind: 'file' });
-  }
-  parts.push({ path: paths.replaced, kind: 'directory' });
-  return parts;
+  return [
+    ...replacedFiles(paths).map((path) => ({ path, kind: 'file' }) as const),
+    ...partsIn([paths.lockDir, paths.workers, paths.logs]),
+    { path: paths.replaced, kind: 'directory' },
+  ];
 }
 
 function checkConfig({ paths, clock, underLock }: Checkup): Check {

@@ -323,6 +323,7 @@ export class FileStore implements Store {
   async close(): Promise<void> {
     if (this.closed) return;
     this.closed = true;
+    if (this.options.role === 'onlooker') return this.dropView();
     clearTimeout(this.foldTimer);
     try {
       if (await this.leavesTidyingToMe()) {

@@ -20,6 +20,7 @@ import {
   momentDirectory,
   ok,
   type Part,
+  partsIn,
 } from '../placeChecks.js';
 import type { Database, Session } from './database.js';
 import { loadDriver, type Row } from './driver.js';
@@ -125,6 +126,8 @@ function checkRoom({ database, wal }: SqlitePaths): Check {
 const partsOf = ({ database, wal, shm, state }: SqlitePaths): Part[] => [
   ...[database, wal, shm].map((path) => ({ path, kind: 'file' as const })),
   { path: state, kind: 'directory' },
+  ...partsIn([`${state}/workers`, `${state}/logs`]),
+  { path: `${state}/replaced`, kind: 'directory' },
 ];
 
 async function checkIntegrity(database: Database, clock: Clock): Promise<Check> {

@@ -10,7 +10,7 @@ import { dirname } from 'node:path';
 import { monotonicMs } from '../../../utils/clock.js';
 import { delay } from '../../../utils/delay.js';
 import { errnoCode, QueuectlError, storageError } from '../../../utils/errors.js';
-import { makeDirectory } from '../../../utils/files.js';
+import { identityOf, makeDirectory } from '../../../utils/files.js';
 import { Mutex } from '../../../utils/mutex.js';
 import type { Durability, Role } from '../../store.js';
 import { checkTrust } from '../trust.js';
@@ -99,12 +99,14 @@ export class Database {
 
   /** A worker, which is on record in the store, must not bring back one that was removed. */
   private readonly mayMake: boolean;
+  private readonly isOnlooker: boolean;
 
   constructor(
     readonly paths: SqlitePaths,
     role: Role,
   ) {
     this.mayMake = role !== 'worker' || !fs.existsSync(paths.database);
+    this.isOnlooker = role === 'onlooker';
   }
 
   wasRemoved(): boolean {
@@ -151,8 +153,14 @@ export class Database {
     }
   }
 
+  /**
+   * The last one to do so has SQLite write what is in the journal into the database, and remove that. An onlooker leaves a
+   * journal that has something in it, and removes only the empty one that was made for it.
+   */
   close(): Promise<void> {
-    return this.turns.run(async () => this.drop());
+    return this.turns.run(async () => {
+      if (!this.isOnlooker || (identityOf(this.paths.wal)?.size ?? 0) === 0) this.drop();
+    });
   }
 
   /** Does something while no other transaction of this process has the connection, again as long as another process is in its way. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Check } from '../../../../db/store.js';
+import type { Check, Role } from '../../../../db/store.js';
 import { checkDatabase } from '../../../../db/stores/sql/checkup.js';
 import { Database, Session } from '../../../../db/stores/sql/database.js';
 import type { Value } from '../../../../db/stores/sql/driver.js';
@@ -22,8 +22,8 @@ async function database(): Promise<string> {
   return path;
 }
 
-async function checksOf(path: string): Promise<Check[]> {
-  const opened = new Database(sqlitePaths(path), 'command');
+async function checksOf(path: string, role: Role = 'command'): Promise<Check[]> {
+  const opened = new Database(sqlitePaths(path), role);
   const checks: Check[] = [];
   for await (const check of checkDatabase(opened, () => T0)) checks.push(check);
   await opened.close();
@@ -55,6 +55,22 @@ test('all is well with a database that was just made', async () => {
     /^3\.\d+\.\d+ \((node:sqlite|better-sqlite3)\)/,
   );
   assert.equal(checks.find(({ name }) => name === 'jobs')?.fact, '3 jobs, each as it should be');
+});
+
+test('who only looks leaves everything as it was, what a crash has left in the journal too', async () => {
+  const path = await database();
+  const before = fs.readFileSync(path);
+  assert.ok((await checksOf(path, 'onlooker')).every(({ state }) => state === 'ok'));
+  assert.deepEqual(fs.readdirSync(dirname(path)), ['queue.db']);
+  const open = sqliteStore(path);
+  await open.jobs.createJob(pendingJob({ id: 'd' }));
+  const crashed = tempDatabase();
+  for (const end of ['', '-wal']) fs.copyFileSync(`${path}${end}`, `${crashed}${end}`);
+  for (const end of ['', '-wal']) fs.chmodSync(`${crashed}${end}`, 0o600);
+  await open.close();
+  const checks = await checksOf(crashed, 'onlooker');
+  assert.equal(checks.find(({ name }) => name === 'jobs')?.fact, '4 jobs, each as it should be');
+  assert.deepEqual(fs.readFileSync(crashed), before);
 });
 
 test('a version of SQLite that may damage the database is told, and is no fault of the store', async () => {
@@ -180,6 +196,21 @@ test('files that others can use are named, and taken from them', async () => {
   assert.equal(await fault.repair?.(), 'taken from them');
   assert.deepEqual(await faultsOf(path), []);
 });
+
+for (const folder of ['logs', 'workers']) {
+  test(`the files in ${folder} are looked at`, async () => {
+    const path = await database();
+    const directory = `${path}-state/${folder}`;
+    fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
+    fs.writeFileSync(`${directory}/a.log`, '', { mode: 0o600 });
+    assert.deepEqual(await faultsOf(path), []);
+    fs.chmodSync(`${directory}/a.log`, 0o640);
+    assert.match((await faultOf(path)).fact, /a\.log can be used by others \(mode 640\)$/);
+    fs.rmSync(`${directory}/a.log`);
+    fs.symlinkSync('/dev/null', `${directory}/a.log`);
+    assert.match((await faultOf(path)).fact, /a\.log is no file$/);
+  });
+}
 
 test('files of others, and links, are to be put right by hand', { skip: process.geteuid?.() !== 0 }, async () => {
   const path = await database();
