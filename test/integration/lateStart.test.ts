@@ -22,7 +22,10 @@ storeTest(
     writeFileSync(join(bin, 'perl'), `#!/bin/sh\n${slow}\n`);
     chmodSync(join(bin, 'perl'), 0o755);
     await store.enqueue({ id: 'late', command: 'echo $QUEUECTL_ATTEMPT >> ran; until [ -e go ]; do sleep 0.02; done' });
-    await runCli(['worker-start'], { dataDir: store.dataDir, env: { PATH: `${bin}:${process.env.PATH}` } });
+    await runCli(['worker-start'], {
+      dataDir: store.dataDir,
+      env: { ...store.env, PATH: `${bin}:${process.env.PATH}` },
+    });
     const perls = () => store.processes().filter(({ commandLine }) => commandLine.startsWith('/usr/bin/perl'));
     await waitFor(() => perls().length === 2);
     const [server, child] = perls()
@@ -53,7 +56,7 @@ storeTest(
     chmodSync(join(bin, 'perl'), 0o755);
     await store.enqueue({ id: 'late', command: 'echo $QUEUECTL_ATTEMPT >> ran; until [ -e go ]; do sleep 0.02; done' });
     const task = {
-      address: { kind: 'file', dir: store.dataDir },
+      address: store.shelf.address,
       supervisorId: 'none',
       concurrency: 1,
       reports: false,
@@ -64,7 +67,7 @@ storeTest(
     spawn('strace', [...held, 'worker', JSON.stringify(task)], {
       cwd: store.root,
       stdio: 'ignore',
-      env: { PATH: `${bin}:${process.env.PATH}`, QUEUECTL_DATA_DIR: store.dataDir },
+      env: { PATH: `${bin}:${process.env.PATH}`, ...store.env },
     });
     const notes = () => readdirSync(join(store.dataDir, 'workers')).filter((name) => /\.\d+$/.test(name));
     const workers = () => store.processes().filter(({ commandLine }) => commandLine.includes(WORKER_MAIN));

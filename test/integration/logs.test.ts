@@ -1,10 +1,10 @@
 /** The log files of jobs, whatever their ids look like. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe } from 'node:test';
 import { waitFor } from '../helpers/waitFor.js';
-import { storeTest, type TestStore } from './support.js';
+import { aboutFiles, storeTest, type TestStore } from './support.js';
 
 const ODD_IDS = [
   '../../etc/passwd',
@@ -83,15 +83,12 @@ describe('logs', { concurrency: 2 }, () => {
   storeTest('are never those of an earlier job with the same id', async (store) => {
     const hasNotRun = async () =>
       assert.match((await store.run(['logs', 'a'])).stderr, /^queuectl: job "a" has not been run yet\./);
-    const forget = () => {
-      for (const name of ['queue.json', 'dlq.json']) rmSync(join(store.dataDir, name));
-    };
     const background = '(until [ -e go ]; do sleep 0.02; done; echo late; : > told) &';
     await store.enqueue({ id: 'a', command: `echo former; ${background}` });
     await store.enqueue({ id: 'b', command: 'echo former' });
     await runAll(store);
     assert.equal(await store.ok('logs', 'a'), 'former\n');
-    forget();
+    store.shelf.removeJobs();
     await store.enqueue({ id: 'a', command: 'echo new', max_retries: 0 });
     await hasNotRun();
     await store.enqueue({ id: 'b', command: 'true', cwd: '/no/such/directory', max_retries: 0 });
@@ -103,28 +100,32 @@ describe('logs', { concurrency: 2 }, () => {
     assert.equal(await store.ok('logs', 'a'), 'new\n');
     assert.equal(await store.ok('logs', 'b'), '');
     assert.match(store.dead()[0]?.error ?? '', /^could not be started/);
-    forget();
+    store.shelf.removeJobs();
     await store.enqueue({ id: 'a', command: 'true' });
     await hasNotRun();
   });
 
-  storeTest('of version 0.1.0 are shown before those that came after', async (store) => {
-    await store.ok('config-set', 'backoff_max', '0');
-    await store.enqueue({ id: 'a', command: 'echo attempt $QUEUECTL_ATTEMPT' }, { id: 'b', command: 'true' });
-    const queue = join(store.dataDir, 'queue.json');
-    const jobs = store.queue().map((job) => ({ ...job, attempts: 2, state: 'failed', last_error: 'exit code 1' }));
-    writeFileSync(queue, JSON.stringify(jobs));
-    mkdirSync(join(store.dataDir, 'logs'), { mode: 0o700 });
-    for (const id of ['a', 'b']) {
-      const old = join(store.dataDir, 'logs', `${id}.log`);
-      writeFileSync(old, 'attempt 1\nattempt 2\n', { mode: 0o600 });
-      if (id === 'b') utimesSync(old, 0, 1_000_000_000); // of a job that had the id long ago
-    }
-    assert.equal(await store.ok('logs', 'a'), 'attempt 1\nattempt 2\n');
-    await runAll(store);
-    assert.equal(await store.ok('logs', 'a'), 'attempt 1\nattempt 2\nattempt 3\n');
-    assert.equal(await store.ok('logs', 'b'), '');
-  });
+  storeTest(
+    'of version 0.1.0 are shown before those that came after',
+    async (store) => {
+      await store.ok('config-set', 'backoff_max', '0');
+      await store.enqueue({ id: 'a', command: 'echo attempt $QUEUECTL_ATTEMPT' }, { id: 'b', command: 'true' });
+      const queue = join(store.dataDir, 'queue.json');
+      const jobs = store.queue().map((job) => ({ ...job, attempts: 2, state: 'failed', last_error: 'exit code 1' }));
+      writeFileSync(queue, JSON.stringify(jobs));
+      mkdirSync(join(store.dataDir, 'logs'), { mode: 0o700 });
+      for (const id of ['a', 'b']) {
+        const old = join(store.dataDir, 'logs', `${id}.log`);
+        writeFileSync(old, 'attempt 1\nattempt 2\n', { mode: 0o600 });
+        if (id === 'b') utimesSync(old, 0, 1_000_000_000); // of a job that had the id long ago
+      }
+      assert.equal(await store.ok('logs', 'a'), 'attempt 1\nattempt 2\n');
+      await runAll(store);
+      assert.equal(await store.ok('logs', 'a'), 'attempt 1\nattempt 2\nattempt 3\n');
+      assert.equal(await store.ok('logs', 'b'), '');
+    },
+    aboutFiles,
+  );
 });
 
 /** What lies beside the data directory. */

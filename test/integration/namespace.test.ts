@@ -21,20 +21,16 @@ describe('workers in a container', { skip: !canUnshare && 'needs root and unshar
     const container = spawn('unshare', words, {
       cwd: store.root,
       stdio: 'ignore',
-      env: { PATH: process.env.PATH, QUEUECTL_DATA_DIR: store.dataDir },
+      env: { PATH: process.env.PATH, ...store.env },
     });
     await waitFor(() => store.has('wait'));
-    const files = ['worker', 'supervisor'].map((role) => {
-      const [record] = store.records(role as 'worker' | 'supervisor');
-      return join(store.dataDir, 'workers', `${record?.id}.json`);
-    });
+    const ids = (['worker', 'supervisor'] as const).map((role) => store.records(role)[0]?.id ?? '');
     // An hour ahead is as silent as an hour ago, which may be before the boot.
     const silence = () => {
-      const far = monotonicMs() / 1000 + 3600;
-      for (const file of files) fs.utimesSync(file, far, far);
+      for (const id of ids) store.shelf.putHeard(id, monotonicMs() + 3_600_000);
     };
     silence();
-    for (const file of files) await waitFor(() => Math.abs(fs.statSync(file).mtimeMs - monotonicMs()) < 10_000);
+    for (const id of ids) await waitFor(() => Math.abs(store.shelf.heard(id) - monotonicMs()) < 10_000);
 
     const { activeWorkers, processing, dead } = await store.counts();
     assert.deepEqual({ activeWorkers, processing, dead }, { activeWorkers: 1, processing: 1, dead: 0 });

@@ -1,6 +1,6 @@
 /** Commands that misbehave: the worker survives them, the job is settled as it should be, and the next job runs. */
 import assert from 'node:assert/strict';
-import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { describe } from 'node:test';
@@ -32,7 +32,8 @@ const isSettled = (store: TestStore, id: string) =>
 /** The errors of the dead jobs, by id. */
 const errors = (store: TestStore) => Object.fromEntries(store.dead().map(({ id, error }) => [id, error]));
 
-const logSize = (store: TestStore, id: string) => statSync(join(store.dataDir, 'logs', `${id}~1.log`)).size;
+const logOf = (store: TestStore, id: string) => join(store.dataDir, 'logs', `${id}~1.log`);
+const logSize = (store: TestStore, id: string) => statSync(logOf(store, id)).size;
 
 /** Ends a process that has left its group, if it is still there. */
 function endStray(store: TestStore, pidFile: string): void {
@@ -64,7 +65,7 @@ describe('nasty commands', { concurrency: 3 }, () => {
     await runAll(store, { id: 'noise', command: noise }, { id: 'stderr', command: `{ ${noise}; } >&2` });
     const bytes = Buffer.from('610062fffe0ac328eda0801b5d303b7469746c6507e280a86c61737400ff', 'hex');
     for (const id of ['noise', 'stderr']) {
-      assert.deepEqual(readFileSync(join(store.dataDir, 'logs', `${id}~1.log`)), bytes);
+      assert.deepEqual(readFileSync(logOf(store, id)), bytes);
       assert.equal(JSON.parse(await store.ok('logs', id, '--json')).output, bytes.toString());
       const { error } = JSON.parse(await store.ok('dlq-list', '--json')).find((job: { id: string }) => job.id === id);
       assert.match(error, /^exit code 3: \ufffd\(\ufffd+.*last\ufffd$/s);
@@ -81,7 +82,7 @@ describe('nasty commands', { concurrency: 3 }, () => {
     const flood = `i=0; while [ $i -lt ${megabytes / 5} ]; do head -c 5000000 /dev/zero; sleep 0.05; i=$((i + 1)); done`;
     let largest = 0;
     const look = setInterval(() => {
-      largest = Math.max(largest, store.has('data/logs/flood~1.log') ? logSize(store, 'flood') : 0);
+      largest = Math.max(largest, existsSync(logOf(store, 'flood')) ? logSize(store, 'flood') : 0);
     }, 5);
     await runAll(
       store,
@@ -133,14 +134,16 @@ describe('nasty commands', { concurrency: 3 }, () => {
   );
 
   storeTest('a command that kills all it can find of queuectl is buried, and the next one runs', async (store) => {
-    // First who could do something about it.
-    const pids = `for role in supervisor worker; do grep -h '"'$role'"' data/workers/*.json; done | grep -o '^{"pid":[0-9]*'`;
-    const killer = `until [ -e go ]; do sleep 0.02; done; echo x >> ran; kill -9 $(${pids} | cut -d: -f2) $PPID; sleep 60`;
+    const killer = 'until [ -e go ]; do sleep 0.02; done; echo x >> ran; kill -9 $(cat go) $PPID; sleep 60';
     await store.ok('config-set', 'backoff_max', '0');
     await store.enqueue({ id: 'killer', command: killer, max_retries: 1 });
     for (const time of [1, 2]) {
       await store.startWorkers();
-      writeFileSync(join(store.root, 'go'), '');
+      // First who could do something about it.
+      const found = [...store.records('supervisor'), ...store.records('worker')].map(({ pid }) => pid);
+      assert.equal(found.length, 2);
+      writeFileSync(join(store.root, 'pids'), found.join(' '));
+      renameSync(join(store.root, 'pids'), join(store.root, 'go'));
       await waitFor(() => store.lines('ran').length === time);
       await waitFor(async () => (await store.counts()).activeWorkers === 0);
       rmSync(join(store.root, 'go'));

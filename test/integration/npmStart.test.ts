@@ -1,7 +1,7 @@
 /** What `npm start` runs: workers in the foreground that follow the source. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { utimesSync, writeFileSync } from 'node:fs';
+import { utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe } from 'node:test';
 import packageJson from '../../package.json' with { type: 'json' };
@@ -16,7 +16,7 @@ function npmStart(store: TestStore, ...flags: string[]) {
   assert.equal(NODE, 'node');
   const child = spawn(process.execPath, [...WORDS, ...flags], {
     cwd: ROOT,
-    env: { PATH: process.env.PATH, QUEUECTL_DATA_DIR: store.dataDir },
+    env: { PATH: process.env.PATH, ...store.env },
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -56,7 +56,7 @@ describe('npm start', { concurrency: 2 }, () => {
     const wrong = npmStart(store, '--count', 'x');
     assert.equal(await wrong.ended, 2);
     await store.ok('config-set', 'max_retries', '1');
-    writeFileSync(join(store.dataDir, 'config.json'), '{');
+    store.shelf.putSetting('max_retries', -1);
     const started = npmStart(store);
     await waitFor(() => started.output().includes('The workers are gone'));
     process.kill(-started.pid, 'SIGINT');

@@ -1,6 +1,6 @@
 /** What becomes of jobs, commands and workers when processes are killed. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe } from 'node:test';
 import { runCli } from '../helpers/runCli.js';
@@ -98,7 +98,7 @@ describe('recovery', { concurrency: 3 }, () => {
     mkdirSync(bin);
     writeFileSync(join(bin, 'perl'), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
     await store.enqueue({ id: 'endless', command: store.endless });
-    const env = { PATH: `${bin}:${process.env.PATH}` };
+    const env = { ...store.env, PATH: `${bin}:${process.env.PATH}` };
     assert.equal((await runCli(['worker-start'], { dataDir: store.dataDir, cwd: store.root, env })).code, 0);
     const command = await endlessCommand(store);
     killAllButCommands(store);
@@ -111,7 +111,6 @@ describe('recovery', { concurrency: 3 }, () => {
   storeTest(
     'a worker whose settings are damaged while a job runs waits for them, and loses no result',
     async (store) => {
-      const config = `${store.dataDir}/config.json`;
       await store.enqueue({
         id: 'a',
         command: ': > begun; until [ -e go ]; do sleep 0.05; done; : > done',
@@ -119,16 +118,15 @@ describe('recovery', { concurrency: 3 }, () => {
       });
       const [worker] = await store.startWorkers();
       await waitFor(() => store.has('begun'));
-      const settings = readFileSync(config, 'utf8');
-      writeFileSync(config, settings.replace('"kill_grace": 5', '"kill_grace": -5'));
+      store.shelf.putSetting('kill_grace', -5);
       writeFileSync(`${store.root}/go`, '');
       await waitFor(() => store.has('done'));
       await waitFor(() =>
         readFileSync(`${store.dataDir}/workers/workers.log`, 'utf8').includes('"kill_grace" must be'),
       );
       const { stderr } = await store.run(['worker-start']);
-      assert.match(stderr, /config\.json is damaged: "kill_grace" must be/);
-      writeFileSync(config, settings);
+      assert.ok(stderr.includes(`${store.shelf.placeOfSettings} is damaged: "kill_grace" must be`), stderr);
+      store.shelf.putSetting('kill_grace', 5);
       await waitFor(() => store.queue()[0]?.state === 'completed');
       assert.deepEqual(workerPids(store), [worker]);
       await store.ok('worker-stop');
@@ -138,10 +136,9 @@ describe('recovery', { concurrency: 3 }, () => {
   storeTest('workers whose store is removed end, with their supervisor', async (store) => {
     await store.ok('config-set', 'worker_idle_delay', '200');
     await store.startWorkers('--count', '2');
-    renameSync(store.dataDir, `${store.dataDir}.gone`); // at once: in a directory that is there they make files
-    rmSync(`${store.dataDir}.gone`, { recursive: true });
+    store.removeStore();
     await waitFor(() => store.processes().length === 0);
-    assert.equal(existsSync(store.dataDir), false);
+    assert.equal(store.isThere(), false);
   });
 
   const GRANDPARENT = `$(cut -d' ' -f4 /proc/$PPID/stat)`;

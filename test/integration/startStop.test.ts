@@ -1,6 +1,5 @@
 /** Workers that come and go. */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { describe } from 'node:test';
 import { storeTest } from './support.js';
 
@@ -35,7 +34,7 @@ describe('starting and stopping', { concurrency: 2 }, () => {
   });
 
   storeTest('stopping where no worker ever was makes no store', async (store) => {
-    const noQueue = `there is no queue in ${store.dataDir} yet`;
+    const noQueue = `there is no queue in ${store.shelf.place} yet`;
     assert.deepEqual(await store.run(['worker-stop']), {
       code: 0,
       stdout: 'No workers are running.\n',
@@ -46,7 +45,7 @@ describe('starting and stopping', { concurrency: 2 }, () => {
       stdout: '{"stopped":0}\n',
       stderr: `${JSON.stringify({ warning: { fact: noQueue } })}\n`,
     });
-    assert.equal(existsSync(store.dataDir), false);
+    assert.equal(store.isThere(), false);
   });
 
   storeTest('background workers tell their pids, and a foreground one stays', async (store) => {

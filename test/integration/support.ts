@@ -1,7 +1,16 @@
 /** A store of its own for each test, the built program to use it with, and the proof that nothing is left. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -62,13 +71,29 @@ export interface Foreground {
 const KIND = process.env.QUEUECTL_TEST_STORE ?? 'file';
 assert.ok(KIND === 'file' || KIND === 'sqlite', `there is no store of kind ${KIND}`);
 
+/** What differs between the kinds of stores. */
+export const byKind = <T>(values: Readonly<Record<typeof KIND, T>>): T => values[KIND];
+
 /** Why a test is not run on other stores, to be given as its obstacle; undefined where it is. */
 export const aboutFiles = KIND === 'file' ? undefined : 'it is about the files of a store in files';
 
 export class TestStore {
   /** Where the commands of the jobs run. */
   readonly root = mkdtempSync(join(tmpdir(), 'queuectl-test-'));
-  private readonly shelf: Shelf = KIND === 'file' ? new FileShelf(this.root) : new SqliteShelf(this.root);
+  /** What is made for the store when something is written to it for the first time. */
+  readonly directory = join(this.root, 'data');
+  /** Looks at it, and changes it, without asking the program. */
+  readonly shelf: Shelf = KIND === 'file' ? new FileShelf(this.directory) : new SqliteShelf(this.directory);
+
+  isThere(): boolean {
+    return existsSync(this.directory);
+  }
+
+  /** At once: in a directory that is there workers make files. */
+  removeStore(): void {
+    renameSync(this.directory, `${this.directory}.gone`);
+    rmSync(`${this.directory}.gone`, { recursive: true });
+  }
 
   /** Where the outputs of jobs and the notes of workers are; of a store in files, all of it. */
   get dataDir(): string {
@@ -212,6 +237,7 @@ export class TestStore {
     await waitFor(() => this.processes().length === 0).catch(() => {
       assert.fail(`processes are left: ${this.processes().map(({ pid, commandLine }) => `${pid} ${commandLine}`)}`);
     });
+    this.assertAtRest();
     assert.ok(!this.names('lock').includes('store'), 'a lock is left');
     assert.deepEqual(
       this.names('workers').filter((name) => name !== 'workers.log'),
@@ -224,12 +250,12 @@ export class TestStore {
       'temporary files are left',
     );
     assert.deepEqual(this.shelf.workers(), [], 'worker records are left');
-    this.assertAtRest();
   }
 
   /** Nobody works here, so the snapshot is to be the whole truth. */
   assertAtRest(): void {
-    this.shelf.assertAtRest();
+    assert.ok(this.shelf.isAtRest(), 'something is left to be written');
+    this.shelf.assertWhole();
   }
 
   async remove(): Promise<void> {

@@ -14,7 +14,7 @@ import { PROGRAM, runCli, withoutAdvice } from '../helpers/runCli.js';
 import { tempStore } from '../helpers/tempStore.js';
 import { fileStore } from '../helpers/testStore.js';
 import { waitFor } from '../helpers/waitFor.js';
-import { storeTest } from './support.js';
+import { aboutFiles, byKind, storeTest } from './support.js';
 
 const notRoot = process.geteuid?.() !== 0 && 'needs root to give files away';
 
@@ -28,7 +28,7 @@ const COMMANDS = [
   ['dlq-retry', 'x'],
 ];
 
-describe('a data directory', { concurrency: 2 }, () => {
+describe('a data directory', { concurrency: 2, skip: aboutFiles ?? false }, () => {
   for (const mode of [0o777, 0o775, 0o757, 0o1777]) {
     test(`of mode ${mode.toString(8)} is refused unless it is trusted`, async () => {
       const dataDir = tempStore();
@@ -96,7 +96,9 @@ describe('a data directory', { concurrency: 2 }, () => {
   });
 });
 
-test('whatever the umask, every file is made with mode 0600 and every directory with 0700', async (t) => {
+test('whatever the umask, every file is made with mode 0600 and every directory with 0700', {
+  skip: aboutFiles ?? false,
+}, async (t) => {
   const umask = process.umask(0);
   t.after(() => process.umask(umask));
   const dir = join(tempStore(), 'above', 'data');
@@ -133,14 +135,15 @@ storeTest('under umask 0 workers make nothing that others can read', async (stor
   await store.ok('enqueue', '--id', 'a', 'echo secret');
   const { PATH = '' } = process.env;
   const { status } = spawnSync('/bin/sh', ['-c', `umask 0; ${start}`], {
-    env: { PATH, HOME: store.root, QUEUECTL_DATA_DIR: store.dataDir },
+    env: { PATH, HOME: store.root, ...store.env },
   });
   assert.equal(status, 0);
-  await waitFor(() => store.queue()[0]?.state === 'completed' && store.journal().commits.length === 0);
-  const entries = fs.readdirSync(store.dataDir, { recursive: true, withFileTypes: true });
+  await waitFor(() => store.queue()[0]?.state === 'completed');
+  if (aboutFiles === undefined) await waitFor(() => store.shelf.isAtRest());
+  const entries = fs.readdirSync(store.directory, { recursive: true, withFileTypes: true });
   const names = entries.map(({ name }) => name);
-  for (const name of ['a~1.log', 'workers.log', 'store.file'])
-    assert.ok(names.includes(name), `${name} among ${names}`);
+  const ofStore = byKind({ file: ['store.file'], sqlite: ['queue.db', 'queue.db-wal', 'queue.db-shm'] });
+  for (const name of ['a~1.log', 'workers.log', ...ofStore]) assert.ok(names.includes(name), `${name} among ${names}`);
   for (const entry of entries) {
     const path = join(entry.parentPath, entry.name);
     assert.equal(fs.statSync(path).mode & 0o777, entry.isDirectory() ? 0o700 : 0o600, path);
@@ -152,7 +155,7 @@ storeTest('a link in the place of a log leads nobody out of the store', async (s
   const victim = join(store.root, 'victim');
   fs.writeFileSync(victim, 'untouched');
   await store.enqueue({ id: 'a', command: 'echo written', max_retries: 0 }, { id: 'b', command: 'true' });
-  fs.mkdirSync(join(store.dataDir, 'logs'), { mode: 0o700 });
+  fs.mkdirSync(join(store.dataDir, 'logs'), { recursive: true, mode: 0o700 });
   fs.symlinkSync(victim, join(store.dataDir, 'logs/a~1.log'));
   await store.startWorkers();
   await waitFor(async () => (await store.counts()).completed === 2);
@@ -168,23 +171,27 @@ storeTest('a link in the place of a log leads nobody out of the store', async (s
   }
 });
 
-storeTest('a link in the place of the lock or of the log of the workers is refused', async (store) => {
-  const victim = join(store.root, 'victim');
-  fs.writeFileSync(victim, 'untouched');
-  fs.mkdirSync(store.dataDir, { mode: 0o700 });
-  for (const folder of ['lock', 'workers']) fs.mkdirSync(join(store.dataDir, folder), { mode: 0o700 });
-  fs.symlinkSync(join(store.root, 'elsewhere'), join(store.dataDir, 'lock/store.file'));
-  fs.symlinkSync(victim, join(store.dataDir, 'workers/workers.log'));
-  const { code, stderr } = await store.run(['worker-start']);
-  assert.equal(code, 1);
-  assert.match(stderr, /workers\.log: is a symbolic link\. Put a file in the place of the link\.\n$/);
-  const enqueue = await store.run(['enqueue', 'true']);
-  assert.equal(
-    enqueue.stderr,
-    `queuectl: cannot lock ${store.dataDir}/lock/store: is a symbolic link. Put a file in the place of the link.\n`,
-  );
-  assert.equal(store.has('elsewhere'), false);
-  assert.equal(fs.readFileSync(victim, 'utf8'), 'untouched');
-  fs.rmSync(join(store.dataDir, 'lock'), { recursive: true });
-  fs.rmSync(join(store.dataDir, 'workers'), { recursive: true });
-});
+storeTest(
+  'a link in the place of the lock or of the log of the workers is refused',
+  async (store) => {
+    const victim = join(store.root, 'victim');
+    fs.writeFileSync(victim, 'untouched');
+    fs.mkdirSync(store.dataDir, { mode: 0o700 });
+    for (const folder of ['lock', 'workers']) fs.mkdirSync(join(store.dataDir, folder), { mode: 0o700 });
+    fs.symlinkSync(join(store.root, 'elsewhere'), join(store.dataDir, 'lock/store.file'));
+    fs.symlinkSync(victim, join(store.dataDir, 'workers/workers.log'));
+    const { code, stderr } = await store.run(['worker-start']);
+    assert.equal(code, 1);
+    assert.match(stderr, /workers\.log: is a symbolic link\. Put a file in the place of the link\.\n$/);
+    const enqueue = await store.run(['enqueue', 'true']);
+    assert.equal(
+      enqueue.stderr,
+      `queuectl: cannot lock ${store.dataDir}/lock/store: is a symbolic link. Put a file in the place of the link.\n`,
+    );
+    assert.equal(store.has('elsewhere'), false);
+    assert.equal(fs.readFileSync(victim, 'utf8'), 'untouched');
+    fs.rmSync(join(store.dataDir, 'lock'), { recursive: true });
+    fs.rmSync(join(store.dataDir, 'workers'), { recursive: true });
+  },
+  aboutFiles,
+);

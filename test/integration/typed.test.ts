@@ -1,7 +1,7 @@
 /** What people type, and what they are told. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -24,7 +24,7 @@ function adviceIn(stderr: string): string {
 /** Types a line into a shell. */
 function type(store: TestStore, line: string): RunResult {
   const script = `queuectl() { '${process.execPath}' '${PROGRAM}' "$@"; }\n${line}`;
-  const env = { PATH: process.env.PATH, HOME: store.root, QUEUECTL_DATA_DIR: store.dataDir };
+  const env = { PATH: process.env.PATH, HOME: store.root, ...store.env };
   const { status, stdout, stderr } = spawnSync('/bin/sh', ['-c', script], { cwd: store.root, env, encoding: 'utf8' });
   return { code: status, stdout, stderr };
 }
@@ -143,9 +143,10 @@ describe('the words of a job', { concurrency: 2 }, () => {
   storeTest(
     'who types them on a terminal is told how to end',
     async (store) => {
-      const line = `'${process.execPath}' '${PROGRAM}' enqueue - --data-dir '${store.dataDir}'`;
+      const line = `'${process.execPath}' '${PROGRAM}' enqueue -`;
       const { stdout } = spawnSync('script', ['-qec', line, '/dev/null'], {
         input: 'echo typed\n\u0004',
+        env: { PATH: process.env.PATH, ...store.env },
         encoding: 'utf8',
       });
       assert.match(stdout, /Type one job a line: .* Ctrl-D ends\./);
@@ -269,7 +270,7 @@ describe('words that stand for commands', { concurrency: 2 }, () => {
 
 describe('what a command says besides its result', { concurrency: 2 }, () => {
   storeTest('that the queue it looks at is not there', async (store) => {
-    const fact = `there is no queue in ${store.dataDir} yet`;
+    const fact = `there is no queue in ${store.shelf.place} yet`;
     for (const args of [['status'], ['list'], ['dlq'], ['config'], ['worker-stop']]) {
       const plain = await store.run(args);
       assert.deepEqual([plain.code, plain.stderr], [0, `queuectl: warning: ${fact}\n`], args[0]);
@@ -280,9 +281,9 @@ describe('what a command says besides its result', { concurrency: 2 }, () => {
     const logs = await store.run(['logs', 'job1']);
     assert.deepEqual(
       [logs.code, logs.stderr],
-      [1, `queuectl: no job "job1". There is no queue in ${store.dataDir} yet.\n`],
+      [1, `queuectl: no job "job1". There is no queue in ${store.shelf.place} yet.\n`],
     );
-    assert.equal(existsSync(store.dataDir), false);
+    assert.equal(store.isThere(), false);
     assert.equal((await store.run(['enqueue', 'true'])).stderr, `${NO_WORKER}\n`);
     assert.equal((await store.run(['status'])).stderr, '');
   });
@@ -334,7 +335,7 @@ describe('what a command says besides its result', { concurrency: 2 }, () => {
     const stopping = store.run(['worker-stop']);
     await waitFor(() => store.records('supervisor').length === 1); // nothing has ended, whatever it says
     const told = spawnSync(process.execPath, [PROGRAM, 'worker-stop'], {
-      env: { QUEUECTL_DATA_DIR: store.dataDir },
+      env: store.env,
       encoding: 'utf8',
       timeout: 5000,
       killSignal: 'SIGKILL',
