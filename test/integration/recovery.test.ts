@@ -1,11 +1,11 @@
 /** What becomes of jobs, commands and workers when processes are killed. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe } from 'node:test';
 import { runCli } from '../helpers/runCli.js';
 import { waitFor } from '../helpers/waitFor.js';
-import { kill, storeTest, type TestStore, UNTIL_GO } from './support.js';
+import { byKind, kill, storeTest, type TestStore, UNTIL_GO } from './support.js';
 
 const workerPids = (store: TestStore) => store.records('worker').map(({ pid }) => pid);
 
@@ -140,6 +140,24 @@ describe('recovery', { concurrency: 3 }, () => {
     await waitFor(() => store.processes().length === 0);
     assert.equal(store.isThere(), false);
   });
+
+  storeTest(
+    'workers whose state directory alone is removed give their jobs back, and others are in their place',
+    async (store) => {
+      await store.ok('config-set', 'worker_idle_delay', '200');
+      await store.enqueue({ id: 'a', command: store.endless });
+      const [worker] = await store.startWorkers();
+      const command = await endlessCommand(store);
+      rmSync(store.dataDir, { recursive: true });
+      await waitFor(() => noneOf(store, command));
+      await endlessCommand(store);
+      assert.deepEqual([store.job('a').state, store.job('a').attempts], ['processing', 1]);
+      assert.equal(workerPids(store).length, 1);
+      assert.notEqual(workerPids(store)[0], worker);
+      await store.ok('worker-stop', '--now');
+    },
+    byKind({ file: 'the store is in it', sqlite: undefined }),
+  );
 
   const GRANDPARENT = `$(cut -d' ' -f4 /proc/$PPID/stat)`;
   for (const [whom, pid] of [
