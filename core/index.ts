@@ -1,11 +1,13 @@
 /** The library: a queue for programs (`import { openQueue } from 'queuectl'`). */
 
-import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { StoreAddress } from '../db/index.js';
 import type { JobInput } from '../db/model/input.js';
 import type { PendingJob } from '../db/model/job.js';
 import { JOB_STATES, type Job, type JobState } from '../db/model/job.js';
 import { QueuectlError } from '../utils/errors.js';
 import { quote } from '../utils/text.js';
+import { readAddress, readDirectory } from './address.js';
 import { openCore } from './open.js';
 
 /** A queue as a program uses it. Workers are started from the command line. */
@@ -24,18 +26,19 @@ export interface Queue {
   close(): Promise<void>;
 }
 
+/** Where a queue is: in a directory, as given to `queuectl --data-dir`, or at an address, as given to `--store`. */
+export type QueuePlace =
+  | { readonly dataDir: string; readonly store?: undefined }
+  | { readonly store: string; readonly dataDir?: undefined };
+
 /**
  * Opens a queue.
  *
- * @param options.dataDir the data directory, as given to `queuectl --data-dir`
- * @throws QueuectlError INVALID: no directory is given
+ * @throws QueuectlError INVALID: no place is given, or none that can be used; STORAGE: others own it or can write to it
  */
-export function openQueue({ dataDir }: { readonly dataDir: string }): Queue {
-  if (typeof dataDir !== 'string' || dataDir === '') {
-    throw new QueuectlError('INVALID', 'openQueue needs a data directory', 'Give { dataDir }.');
-  }
+export function openQueue(place: QueuePlace): Queue {
   let failure: QueuectlError | undefined;
-  const { queue, close } = openCore({ kind: 'file', dir: resolve(dataDir) }, (warning) => {
+  const { queue, close } = openCore(addressOf(place), (warning) => {
     failure = warning;
   });
   return {
@@ -51,6 +54,23 @@ export function openQueue({ dataDir }: { readonly dataDir: string }): Queue {
       if (failure !== undefined) throw failure;
     },
   };
+}
+
+/** @param place what a program gives that need not be checked by a compiler */
+function addressOf({ dataDir, store }: { readonly dataDir?: unknown; readonly store?: unknown } = {}): StoreAddress {
+  const invalid = (fact: string, remedy: string) => new QueuectlError('INVALID', fact, remedy);
+  if (dataDir !== undefined && store !== undefined) {
+    throw invalid('openQueue: dataDir and store exclude each other', 'Give one of them.');
+  }
+  const [name, text] = store === undefined ? ['dataDir', dataDir] : ['store', store];
+  if (text === undefined) throw invalid('openQueue needs to know where the queue is', 'Give { dataDir } or { store }.');
+  if (typeof text !== 'string' || text === '') {
+    throw invalid(`openQueue: ${name} must be a string that is not empty`, 'Correct it.');
+  }
+  const give = (address: string) => `{ store: ${JSON.stringify(address)} }`;
+  const origin = { code: 'INVALID', name: `openQueue: ${name}`, give } as const;
+  if (store === undefined) return readDirectory(text, origin);
+  return readAddress(text, origin, { env: process.env, programFile: fileURLToPath(import.meta.url) });
 }
 
 export type { JobInput } from '../db/model/input.js';

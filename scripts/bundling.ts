@@ -94,6 +94,8 @@ export const programOptions = {
 /** The library and the help import the packages that are installed with them. */
 export const moduleOptions = {
   ...common,
+  minifyWhitespace: false, // Node.js shows the line that has thrown an error nobody catches
+  keepNames: true, // and the name of its class
   format: 'esm',
   external: ['proper-lockfile', 'write-file-atomic', 'yargs'],
 } satisfies BuildOptions;

@@ -53,7 +53,7 @@ echo '== Import the installed package, and check the types it brings'
 cat >consumer.ts <<'EOF'
 import { openQueue } from 'queuectl';
 
-const queue = openQueue({ dataDir: 'library' });
+const queue = openQueue({ store: 'file:library' });
 const job = await queue.enqueue({ id: 'typed', command: 'true' });
 const id: string = job.id;
 // @ts-expect-error: it is a string, so it is no number

@@ -1,4 +1,5 @@
 import { readFileSync, readSync } from 'node:fs';
+import { currentDirectory } from '../../core/address.js';
 import type { Core } from '../../core/open.js';
 import { INPUT_FIELDS, type JobInput } from '../../db/model/input.js';
 import { pause } from '../../utils/delay.js';
@@ -6,7 +7,7 @@ import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
 import { findJsonFault } from '../../utils/jsonFault.js';
 import { joinWords } from '../../utils/shell.js';
 import { quote } from '../../utils/text.js';
-import { currentDirectory, type Place } from '../line/address.js';
+import type { Place } from '../line/address.js';
 import { advise, adviseJob, adviseText, isWholeCommand } from '../line/advice.js';
 import type { Context, Run } from '../line/command.js';
 import { GLOBAL_FLAGS } from '../line/flags.js';

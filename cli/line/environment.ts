@@ -1,9 +1,9 @@
 /** Variables that are kept in files. */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { findClone, fromFile } from '../../core/address.js';
 import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
 import { quote } from '../../utils/text.js';
-import { findClone, fromFile } from './address.js';
 
 /** Two names for where the queue is: who sets one of them does not mean the other. */
 const PLACES = ['QUEUECTL_STORE', 'QUEUECTL_DATA_DIR'] as const;

@@ -3,7 +3,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
-import { findPlace, pathOf, type Surroundings } from '../../../cli/line/address.js';
+import { findPlace, pathOf } from '../../../cli/line/address.js';
+import type { Surroundings } from '../../../core/address.js';
 import { tempStore } from '../../helpers/tempStore.js';
 
 type Said = Parameters<typeof findPlace>[0];
@@ -84,7 +85,7 @@ test('an address is no directory, a file is no address, and the remedy says what
     );
   }
   assert.equal(find({ dataDir: '/a:b' }, {}), '/a:b');
-  assert.throws(() => find({ store: 'sqlite::memory:' }, {}), /a store in memory would be gone with the command/);
+  assert.throws(() => find({ store: 'sqlite::memory:' }, {}), /a store in memory would be gone with the program/);
 });
 
 test('a place knows how another command line names it, and whether somebody chose it', () => {
