@@ -1,31 +1,39 @@
 /** A worker and its fork server that die while a command is being started. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { NO_PERL, pathWithPerl } from '../helpers/perl.js';
 import { PROGRAM, runCli } from '../helpers/runCli.js';
 import { waitFor } from '../helpers/waitFor.js';
-import { kill, storeTest } from './support.js';
+import { kill, storeTest, type TestStore, UNTIL_GO } from './support.js';
 
 const WORKER_MAIN = join(dirname(PROGRAM), 'workerMain.cjs');
 const obstacle = spawnSync('strace', ['--version']).status === 0 ? undefined : 'it needs strace';
+
+const LATE = `echo $QUEUECTL_ATTEMPT >> ran; ${UNTIL_GO}`;
+
+/** Runs the second attempt beside the process that was to be the first, which may not begin. */
+async function runSecondAttempt(store: TestStore, first: number): Promise<void> {
+  await store.startWorkers();
+  await waitFor(() => store.lines('ran').length === 1);
+  await waitFor(() => !store.processes().some(({ pid }) => pid === first));
+  store.go();
+  await waitFor(async () => (await store.counts()).completed === 1);
+  await store.ok('worker-stop');
+  assert.deepEqual(store.lines('ran'), ['2'], 'attempt 1 began while attempt 2 ran');
+}
 
 storeTest(
   'a command that is about to begin does not, once its job has been given back',
   async (store) => {
     await store.ok('config-set', 'backoff_max', '0');
-    const bin = join(store.root, 'bin');
-    mkdirSync(bin);
     // Holds each new process for three seconds before it makes its group.
     const slow =
       'exec strace -f -qq -o /dev/null -e trace=setpgid -e inject=setpgid:delay_enter=15000000 /usr/bin/perl "$@"';
-    writeFileSync(join(bin, 'perl'), `#!/bin/sh\n${slow}\n`);
-    chmodSync(join(bin, 'perl'), 0o755);
-    await store.enqueue({ id: 'late', command: 'echo $QUEUECTL_ATTEMPT >> ran; until [ -e go ]; do sleep 0.02; done' });
-    await runCli(['worker-start'], {
-      dataDir: store.dataDir,
-      env: { ...store.env, PATH: `${bin}:${process.env.PATH}` },
-    });
+    await store.enqueue({ id: 'late', command: LATE });
+    const env = { ...store.env, PATH: pathWithPerl(store.root, slow) };
+    await runCli(['worker-start'], { dataDir: store.dataDir, env });
     const perls = () => store.processes().filter(({ commandLine }) => commandLine.startsWith('/usr/bin/perl'));
     await waitFor(() => perls().length === 2);
     const [server, child] = perls()
@@ -35,13 +43,7 @@ storeTest(
     for (const role of ['supervisor', 'worker'] as const) for (const { pid } of store.records(role)) kill(pid);
     kill(server);
     assert.equal((await store.counts()).failed, 1);
-    await store.startWorkers();
-    await waitFor(() => store.lines('ran').length === 1);
-    await waitFor(() => !perls().some(({ pid }) => pid === child));
-    writeFileSync(join(store.root, 'go'), '');
-    await waitFor(async () => (await store.counts()).completed === 1);
-    await store.ok('worker-stop');
-    assert.deepEqual(store.lines('ran'), ['2'], 'attempt 1 began while attempt 2 ran');
+    await runSecondAttempt(store, child);
   },
   obstacle,
 );
@@ -50,11 +52,7 @@ storeTest(
   'nor does one that a worker without a fork server has only just forked when it is killed',
   async (store) => {
     await store.ok('config-set', 'backoff_max', '0');
-    const bin = join(store.root, 'bin');
-    mkdirSync(bin);
-    writeFileSync(join(bin, 'perl'), '#!/bin/sh\nexit 1\n');
-    chmodSync(join(bin, 'perl'), 0o755);
-    await store.enqueue({ id: 'late', command: 'echo $QUEUECTL_ATTEMPT >> ran; until [ -e go ]; do sleep 0.02; done' });
+    await store.enqueue({ id: 'late', command: LATE });
     const task = {
       address: store.shelf.address,
       supervisorId: 'none',
@@ -67,7 +65,7 @@ storeTest(
     spawn('strace', [...held, 'worker', JSON.stringify(task)], {
       cwd: store.root,
       stdio: 'ignore',
-      env: { PATH: `${bin}:${process.env.PATH}`, ...store.env },
+      env: { ...store.env, PATH: pathWithPerl(store.root, NO_PERL) },
     });
     const notes = () => readdirSync(join(store.dataDir, 'workers')).filter((name) => /\.\d+$/.test(name));
     const workers = () => store.processes().filter(({ commandLine }) => commandLine.includes(WORKER_MAIN));
@@ -84,13 +82,7 @@ storeTest(
       store.processes().some(({ pid }) => pid === forked.pid),
       'it may still begin',
     );
-    await store.startWorkers();
-    await waitFor(() => store.lines('ran').length === 1);
-    await waitFor(() => !store.processes().some(({ pid }) => pid === forked.pid));
-    writeFileSync(join(store.root, 'go'), '');
-    await waitFor(async () => (await store.counts()).completed === 1);
-    await store.ok('worker-stop');
-    assert.deepEqual(store.lines('ran'), ['2'], 'attempt 1 began while attempt 2 ran');
+    await runSecondAttempt(store, forked.pid);
   },
   obstacle,
 );

@@ -6,13 +6,13 @@ import { join } from 'node:path';
 import { describe } from 'node:test';
 import packageJson from '../../package.json' with { type: 'json' };
 import { waitFor } from '../helpers/waitFor.js';
-import { storeTest, type TestStore, UNTIL_GO } from './support.js';
+import { type Foreground, follow, storeTest, type TestStore, UNTIL_GO } from './support.js';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const [NODE, ...WORDS] = packageJson.scripts.start.split(' ');
 
 /** Starts it in a process group of its own, as a shell would. */
-function npmStart(store: TestStore, ...flags: string[]) {
+function npmStart(store: TestStore, ...flags: string[]): Foreground {
   assert.equal(NODE, 'node');
   const child = spawn(process.execPath, [...WORDS, ...flags], {
     cwd: ROOT,
@@ -20,17 +20,7 @@ function npmStart(store: TestStore, ...flags: string[]) {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text: string) => {
-      output += text;
-    });
-  }
-  const ended = new Promise<number | string>((resolve, reject) => {
-    child.on('error', reject);
-    child.on('close', (code, signal) => resolve(code ?? signal ?? ''));
-  });
-  return { pid: child.pid ?? 0, output: () => output, ended };
+  return follow(child);
 }
 
 const touch = (file: string) => utimesSync(join(ROOT, file), new Date(), new Date());

@@ -1,8 +1,8 @@
 /** What becomes of jobs, commands and workers when processes are killed. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { describe } from 'node:test';
+import { NO_PERL, pathWithPerl } from '../helpers/perl.js';
 import { runCli } from '../helpers/runCli.js';
 import { waitFor } from '../helpers/waitFor.js';
 import { byKind, kill, storeTest, type TestStore, UNTIL_GO } from './support.js';
@@ -23,6 +23,16 @@ function killAllButCommands(store: TestStore): void {
   const commands = new Set(store.endlessProcesses().map(({ pid }) => pid));
   const own = store.processes().filter(({ pid }) => !commands.has(pid));
   for (const signal of ['SIGSTOP', 'SIGKILL'] as const) for (const { pid } of own) process.kill(pid, signal);
+}
+
+/** Kills everybody but an endless command, and sees what follows when somebody looks at the queue. */
+async function outliveEverybody(store: TestStore): Promise<void> {
+  const command = await endlessCommand(store);
+  killAllButCommands(store);
+  await waitFor(() => store.processes().length === command.length);
+  assert.equal((await store.counts()).failed, 1);
+  assert.equal(noneOf(store, command), true);
+  assert.equal(store.job('endless').attempts, 1);
 }
 
 describe('recovery', { concurrency: 3 }, () => {
@@ -85,27 +95,14 @@ describe('recovery', { concurrency: 3 }, () => {
   storeTest('a command that outlives everybody who ran it is ended before its job is given back', async (store) => {
     await store.enqueue({ id: 'endless', command: store.endless });
     await store.startForeground('worker-start', '--foreground');
-    const command = await endlessCommand(store);
-    killAllButCommands(store);
-    await waitFor(() => store.processes().length === command.length);
-    assert.equal((await store.counts()).failed, 1);
-    assert.equal(noneOf(store, command), true);
-    assert.equal(store.job('endless').attempts, 1);
+    await outliveEverybody(store);
   });
 
   storeTest('so is one that was started without perl', async (store) => {
-    const bin = join(store.root, 'bin');
-    mkdirSync(bin);
-    writeFileSync(join(bin, 'perl'), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
     await store.enqueue({ id: 'endless', command: store.endless });
-    const env = { ...store.env, PATH: `${bin}:${process.env.PATH}` };
+    const env = { ...store.env, PATH: pathWithPerl(store.root, NO_PERL) };
     assert.equal((await runCli(['worker-start'], { dataDir: store.dataDir, cwd: store.root, env })).code, 0);
-    const command = await endlessCommand(store);
-    killAllButCommands(store);
-    await waitFor(() => store.processes().length === command.length);
-    assert.equal((await store.counts()).failed, 1);
-    assert.equal(noneOf(store, command), true);
-    assert.equal(store.job('endless').attempts, 1);
+    await outliveEverybody(store);
   });
 
   storeTest(

@@ -1,6 +1,6 @@
 /** A store of its own for each test, the built program to use it with, and the proof that nothing is left. */
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process';
 import {
   existsSync,
   mkdtempSync,
@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { test } from 'node:test';
 import type { DeadEntry } from '../../db/model/deadEntry.js';
 import type { Job, JobState } from '../../db/model/job.js';
@@ -65,6 +66,21 @@ export interface Foreground {
   output(): string;
   /** The exit code, or the name of the signal that ended it. */
   readonly ended: Promise<number | string>;
+}
+
+/** Collects what a process writes, whose stdout and stderr are pipes. */
+export function follow(child: ChildProcessByStdio<null, Readable, Readable>): Foreground {
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+  }
+  const ended = new Promise<number | string>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code, signal) => resolve(code ?? signal ?? ''));
+  });
+  return { pid: child.pid ?? 0, output: () => output, ended };
 }
 
 /** Which kind of store the tests are run on. */
@@ -147,18 +163,9 @@ export class TestStore {
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    let output = '';
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding('utf8').on('data', (text: string) => {
-        output += text;
-      });
-    }
-    const ended = new Promise<number | string>((resolve, reject) => {
-      child.on('error', reject);
-      child.on('close', (code, signal) => resolve(code ?? signal ?? ''));
-    });
-    await waitFor(() => output.includes(text));
-    return { pid: child.pid ?? 0, output: () => output, ended };
+    const started = follow(child);
+    await waitFor(() => started.output().includes(text));
+    return started;
   }
 
   /** What is in the queue, without asking the program. */

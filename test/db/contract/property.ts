@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { deadEntryOf } from '../../../db/model/deadEntry.js';
+import { type DeadEntry, deadEntryOf } from '../../../db/model/deadEntry.js';
 import { type Claim, JOB_STATES, type Job } from '../../../db/model/job.js';
 import { type Config, DEFAULT_CONFIG } from '../../../db/model/settings.js';
 import { QueuectlError } from '../../../utils/errors.js';
@@ -33,7 +33,15 @@ type Plan =
     }
   | { readonly do: 'configure'; readonly on: number; readonly value: number }
   | { readonly do: 'pass'; readonly ms: number }
-  | { readonly do: 'look' | 'reopen' | 'abandon'; readonly on: number };
+  | { readonly do: 'look' | 'reopen' | 'abandon' | 'own'; readonly on: number };
+
+/** What only one kind of store has. */
+export interface Own {
+  /** Done to a handle amid everything else; nobody sees a difference. */
+  readonly step: (store: TestStore) => Promise<void>;
+  /** Looks at what is left when every handle is closed. */
+  readonly atRest: (place: Place, jobs: readonly Job[], dead: readonly DeadEntry[]) => void;
+}
 
 const ROLES = ['worker', 'command', 'supervisor'] as const;
 const on = fc.nat(ROLES.length - 1);
@@ -69,24 +77,31 @@ const verbs = fc
     (all) => !all.some((one) => one.verb === 'retry' && all.some((it) => it.verb === 'bury' && it.id === one.id)),
   );
 
-const plan: fc.Arbitrary<Plan> = fc.oneof(
-  { weight: 10, arbitrary: fc.record({ do: fc.constant('verb'), on, verb }) },
-  {
-    weight: 4,
-    arbitrary: fc.record({ do: fc.constant('transaction'), on, verbs, fails: fc.constantFrom(false, false, true) }),
-  },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('configure'), on, value: fc.nat(9) }) },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('pass'), ms: fc.constantFrom(-2, 1, 2, 3_600_000) }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('look', 'reopen', 'abandon'), on }) },
-);
+const planOf = (own: Own | undefined): fc.Arbitrary<Plan> =>
+  fc.oneof(
+    { weight: 10, arbitrary: fc.record({ do: fc.constant('verb'), on, verb }) },
+    {
+      weight: 4,
+      arbitrary: fc.record({ do: fc.constant('transaction'), on, verbs, fails: fc.constantFrom(false, false, true) }),
+    },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('configure'), on, value: fc.nat(9) }) },
+    { weight: 4, arbitrary: fc.record({ do: fc.constant('pass'), ms: fc.constantFrom(-2, 1, 2, 3_600_000) }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({ do: fc.constantFrom('look', 'reopen', 'abandon', ...(own ? ['own' as const] : [])), on }),
+    },
+  );
 
-/** @param runs how many lists of plans are played out */
-export function describeProperty(kind: StoreKind, runs: number): void {
+/**
+ * @param runs how many lists of plans are played out
+ * @param own of this kind, if that is to be tried, too
+ */
+export function describeProperty(kind: StoreKind, runs: number, own?: Own): void {
   describe(`${kind.name}: whatever is done to it`, () => {
     test('it is a plain queue', async () => {
       await fc.assert(
-        fc.asyncProperty(fc.array(plan, { minLength: 5, maxLength: 60, size: 'max' }), (plans) =>
-          playOut(kind.makePlace(), plans),
+        fc.asyncProperty(fc.array(planOf(own), { minLength: 5, maxLength: 60, size: 'max' }), (plans) =>
+          playOut(kind.makePlace(), plans, own),
         ),
         { numRuns: runs, endOnFailure: false },
       );
@@ -94,7 +109,7 @@ export function describeProperty(kind: StoreKind, runs: number): void {
   });
 }
 
-async function playOut(place: Place, plans: readonly Plan[]): Promise<void> {
+async function playOut(place: Place, plans: readonly Plan[], own: Own | undefined): Promise<void> {
   let now = T0;
   const open = (index: number) =>
     place.open({ clock: () => now, role: ROLES[index] ?? 'command', isAlive: () => false });
@@ -155,13 +170,15 @@ async function playOut(place: Place, plans: readonly Plan[]): Promise<void> {
     }
   }
 
+  const living = () => oldestFirst(model.filter(({ state }) => state !== 'dead'));
+  const dead = () => model.flatMap((job) => (job.state === 'dead' ? [deadEntryOf(job)] : []));
+
   async function look({ jobs, dlq, config: settings, store }: TestStore): Promise<void> {
-    const alive = oldestFirst(model.filter(({ state }) => state !== 'dead'));
+    const alive = living();
     assert.deepEqual(await jobs.listJobs(), alive);
     const counts = await jobs.countJobs();
     for (const state of JOB_STATES) assert.equal(counts[state], model.filter((job) => job.state === state).length);
-    const dead = model.flatMap((job) => (job.state === 'dead' ? [deadEntryOf(job)] : []));
-    assert.deepEqual(await dlq.listDLQ(), dead);
+    assert.deepEqual(await dlq.listDLQ(), dead());
     assert.deepEqual(await settings.getAllConfig(), config);
     const waiting = (job: Job) => (job.state === 'pending' || job.state === 'failed') && job.run_at <= now;
     const runnable = await store.read((reader) => reader.runnable({ now, limit: 9 }));
@@ -199,6 +216,8 @@ async function playOut(place: Place, plans: readonly Plan[]): Promise<void> {
         return;
       case 'look':
         return look(store);
+      case 'own':
+        return own?.step(store);
       case 'reopen':
         assert.equal(await store.close(), undefined);
         stores[plan.on] = open(plan.on);
@@ -218,6 +237,7 @@ async function playOut(place: Place, plans: readonly Plan[]): Promise<void> {
   } finally {
     for (const store of [...stores, reader, ...abandoned]) assert.equal(await store.close(), undefined);
   }
+  own?.atRest(place, living(), dead());
   const last = open(1);
   await look(last);
   await last.close();

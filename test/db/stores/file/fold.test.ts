@@ -11,7 +11,7 @@ import { tempStore } from '../../../helpers/tempStore.js';
 import { fileStore } from '../../../helpers/testStore.js';
 import { foldingStore } from './foldingStore.js';
 import { type FsCall, names, onFsCall } from './fsCalls.js';
-import { claimIdOf, contentsOf, perform, type Step } from './steps.js';
+import { type Contents, claimIdOf, contentsOf, perform, type Step } from './steps.js';
 
 /** A store with a job in the queue and a dead one. */
 async function newStore(t: TestContext) {
@@ -24,6 +24,16 @@ async function newStore(t: TestContext) {
   await store.jobs.createJob(pendingJob({ id: 'a' }));
   await fold();
   return { store, fold, dir };
+}
+
+/** Whoever comes next finds all that the store held, and folds it. */
+async function assertNextFolds(dir: string, contents: Contents): Promise<void> {
+  const next = fileStore(dir);
+  assert.deepEqual(await contentsOf(next), contents);
+  await next.jobs.createJob(pendingJob({ id: 'b' }));
+  assert.equal(await next.close(), undefined);
+  assert.deepEqual(read(dir, 'dlq.json'), contents.dead);
+  assert.equal(lines(dir).length, 2);
 }
 
 const read = (dir: string, file: string) => JSON.parse(fs.readFileSync(join(dir, file), 'utf8')) as unknown;
@@ -224,12 +234,7 @@ test('a full disk stops a fold before it began; everything goes on, and the next
       fs.readdirSync(dir).filter((name) => name.includes('.tmp')),
       [],
     );
-    const next = fileStore(dir);
-    assert.deepEqual(await contentsOf(next), contents);
-    await next.jobs.createJob(pendingJob({ id: 'b' }));
-    assert.equal(await next.close(), undefined);
-    assert.deepEqual(read(dir, 'dlq.json'), contents.dead);
-    assert.equal(lines(dir).length, 2);
+    await assertNextFolds(dir, contents);
   }
 });
 
@@ -270,12 +275,7 @@ for (const file of ['queue.json', 'dlq.json', 'journal.ndjson']) {
     } finally {
       end();
     }
-    const next = fileStore(dir);
-    assert.deepEqual(await contentsOf(next), contents);
-    await next.jobs.createJob(pendingJob({ id: 'b' }));
-    assert.equal(await next.close(), undefined);
-    assert.deepEqual(read(dir, 'dlq.json'), contents.dead);
-    assert.equal(lines(dir).length, 2);
+    await assertNextFolds(dir, contents);
   });
 }
 
