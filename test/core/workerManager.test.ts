@@ -10,7 +10,10 @@ import { T0 } from '../helpers/jobFactory.js';
 import { tempStore } from '../helpers/tempStore.js';
 import { fileStore } from '../helpers/testStore.js';
 
-test('to stop at once has an end: who has not ended by then is named, with a remedy that helps', async () => {
+/** Without an end it would wait for ever. */
+const LIMIT = { timeout: 120_000 };
+
+test('to stop at once has an end: who has not ended by then is named, with a remedy that helps', LIMIT, async () => {
   const dir = tempStore();
   const { store } = fileStore(dir);
   const queue = new QueueManager(store);

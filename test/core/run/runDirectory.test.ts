@@ -26,6 +26,7 @@ test('a worker may start commands from when it has entered until it is condemned
   run.condemn('w1');
   assert.equal(run.hasEntered('w1'), false);
   assert.deepEqual(names(), ['w1.condemned']);
+  assert.deepEqual(run.workers(), ['w1'], 'that is a trace of it, too');
   run.forget('w1');
   assert.deepEqual(names(), []);
 });

@@ -5,7 +5,7 @@ import { after, describe, test } from 'node:test';
 import { QueueManager } from '../../../core/queueManager.js';
 import { groupExists } from '../../../core/run/processGroup.js';
 import { RunDirectory } from '../../../core/run/runDirectory.js';
-import { recoverLost } from '../../../core/workers/recovery.js';
+import { recoverLost, surveyWorkers } from '../../../core/workers/recovery.js';
 import type { WorkerRecord } from '../../../db/model/worker.js';
 import type { Store } from '../../../db/store.js';
 import { currentIdentity, startTimeOf } from '../../../utils/processIdentity.js';
@@ -202,7 +202,7 @@ describe('recoverLost', () => {
     ['nothing but its notes', true],
   ] as const) {
     test(`leaves the commands of a worker of another container alone, of which a crash has left ${what}`, async () => {
-      const { queue, run, recover } = openQueue();
+      const { queue, store, run, recover } = openQueue();
       await claimed(queue, 'a', DEAD.id);
       run.enter(DEAD.id);
       const guard = run.guard(DEAD.id);
@@ -216,6 +216,7 @@ describe('recoverLost', () => {
       );
       assert.equal(run.hasEntered(DEAD.id), false);
       assert.deepEqual(await recover(), []);
+      assert.deepEqual((await surveyWorkers(store.workers, run)).gone, [], 'all that can be done from here is done');
       assert.equal(process.kill(-pid, 0), true);
       assert.equal(child.signalCode, null);
       assert.equal(run.listGroups(DEAD.id).length, 1);

@@ -1,7 +1,7 @@
 /** The worker loop, with commands that end when the test says so. */
 import assert from 'node:assert/strict';
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
-import { after, describe, test } from 'node:test';
+import { after, describe, type TestContext, test } from 'node:test';
 import { JobProcessor } from '../../../core/jobProcessor.js';
 import { QueueManager } from '../../../core/queueManager.js';
 import type { Ending, Launcher, Progress, Run } from '../../../core/run/launcher.js';
@@ -9,6 +9,7 @@ import { RunDirectory } from '../../../core/run/runDirectory.js';
 import type { JobEvent } from '../../../core/workers/messages.js';
 import { Worker } from '../../../core/workers/worker.js';
 import { QueuectlError } from '../../../utils/errors.js';
+import { Latch } from '../../../utils/latch.js';
 import { currentIdentity } from '../../../utils/processIdentity.js';
 import { tempStore } from '../../helpers/tempStore.js';
 import { fileStore } from '../../helpers/testStore.js';
@@ -17,6 +18,8 @@ import { waitFor } from '../../helpers/waitFor.js';
 const SUCCESS: Ending = { kind: 'exited', code: 0 };
 const FAILURE: Ending = { kind: 'exited', code: 1 };
 const KILLED: Ending = { kind: 'signaled', signal: 'SIGTERM' };
+
+const NO_SPACE = new QueuectlError('STORAGE', 'cannot write: no space left on device', 'Make room and try again.');
 
 /** Starts nothing; the test ends what it was asked to launch. */
 class StandIn implements Launcher {
@@ -53,7 +56,7 @@ class StandIn implements Launcher {
 }
 
 /** A worker that runs until the test stops it, on a store with some jobs. */
-async function startWorker({ commands = ['a'], concurrency = 1, hasLogs = true }) {
+async function startWorker({ commands = ['a'], concurrency = 1, hasLogs = true, supervisorId = '' }) {
   const dir = tempStore();
   if (!hasLogs) writeFileSync(`${dir}/logs`, 'in the way');
   const { store } = fileStore(dir, { role: 'worker' });
@@ -65,7 +68,7 @@ async function startWorker({ commands = ['a'], concurrency = 1, hasLogs = true }
     id: 'w1',
     role: 'worker',
     started_at: 0,
-    supervisor_id: null,
+    supervisor_id: supervisorId || null,
   });
   run.enter('w1');
   const launcher = new StandIn();
@@ -212,34 +215,91 @@ describe('a worker', { timeout: 300_000 }, () => {
     assert.deepEqual(await queue.list(), [again]);
   });
 
-  test('when it can give no sign of life it claims nothing, then ends what runs, and goes on when it can', async (t) => {
-    const { worker, ended, launcher, endings, events, troubles, queue, store } = await startWorker({ concurrency: 2 });
+  test('gives a sign of life for its supervisor, too, which gives none itself', async (t) => {
+    const { worker, ended, store } = await startWorker({ commands: [], supervisorId: 's1' });
+    const { mock } = t.mock.method(store.workers, 'heartbeat');
+    await waitFor(() => mock.callCount() >= 2);
+    assert.deepEqual(new Set(mock.calls.map(({ arguments: [id] }) => id)), new Set(['w1', 's1']));
+    worker.stop();
+    await ended;
+  });
+
+  test('gives a sign of life while it is held up', async (t) => {
+    const { worker, ended, launcher, queue, store } = await startWorker({ commands: ['a', 'b'] });
     await waitFor(() => launcher.commands.includes('a'));
-    let aheadSeconds = 0;
+    const goOn = new Latch();
+    const takeTurn = queue.takeTurn.bind(queue);
+    const turn = t.mock.method(queue, 'takeTurn', async (...words: Parameters<typeof takeTurn>) => {
+      await goOn.wait(300_000);
+      return takeTurn(...words);
+    });
+    launcher.end('a', SUCCESS);
+    await waitFor(() => turn.mock.callCount() > 0);
+    const { mock } = t.mock.method(store.workers, 'heartbeat');
+    await waitFor(() => mock.callCount() > 0);
+    assert.equal((await queue.counts()).processing, 1);
+    turn.mock.restore();
+    goOn.set();
+    worker.stop();
+    await waitFor(async () => (await queue.counts()).completed === 1);
+    launcher.close();
+    await ended;
+  });
+
+  /** The worker's clock, which it can be sent ahead of. */
+  function mockClock(t: TestContext): { aheadSeconds: number } {
+    const ahead = { aheadSeconds: 0 };
     const clock = process.hrtime.bind(process);
     t.mock.method(process, 'hrtime', () => {
       const [seconds, nanoseconds] = clock();
-      return [seconds + aheadSeconds, nanoseconds];
+      return [seconds + ahead.aheadSeconds, nanoseconds];
     });
-    const fault = new QueuectlError('STORAGE', 'cannot write: no space left on device', 'Make room and try again.');
+    return ahead;
+  }
+
+  test('a sign of life that took long is as old as its beginning', async (t) => {
+    const { worker, ended, launcher, queue, store } = await startWorker({ concurrency: 2 });
+    await waitFor(() => launcher.commands.includes('a'));
+    const clock = mockClock(t);
+    const { mock } = t.mock.method(store.workers, 'heartbeat', async () => {
+      if (clock.aheadSeconds > 0) throw NO_SPACE;
+      clock.aheadSeconds = 31;
+    });
+    await waitFor(() => mock.callCount() > 0);
+    await queue.enqueue({ id: 'b', command: 'b' });
+    const calls = mock.callCount();
+    await waitFor(() => mock.callCount() > calls + 1);
+    assert.deepEqual(launcher.commands, ['a']);
+    launcher.end('a', SUCCESS);
+    worker.stop();
+    await ended;
+  });
+
+  test('when it can give no sign of life it claims nothing, then ends what runs, and goes on when it can', async (t) => {
+    const { worker, ended, launcher, endings, events, troubles, queue, store } = await startWorker({ concurrency: 2 });
+    await waitFor(() => launcher.commands.includes('a'));
+    const clock = mockClock(t);
     const heartbeat = t.mock.method(store.workers, 'heartbeat', async () => {
-      throw fault;
+      throw NO_SPACE;
     });
     await waitFor(() => heartbeat.mock.callCount() > 0);
 
-    aheadSeconds = 31;
+    clock.aheadSeconds = 31;
     await queue.enqueue({ id: 'b', command: 'b', max_retries: 0 });
     const calls = heartbeat.mock.callCount();
     await waitFor(() => heartbeat.mock.callCount() > calls + 1);
     assert.deepEqual([launcher.commands, endings], [['a'], []]);
 
-    aheadSeconds = 50;
+    clock.aheadSeconds = 52; // it was late to notice, so less is left than the five seconds of kill_grace
     await waitFor(() => endings.length > 0);
-    assert.match(endings[0] ?? '', /^a within \d/);
+    const [, graceMs] = /^a within (\d+) ms$/.exec(endings[0] ?? '') ?? [];
+    assert.ok(Number(graceMs) <= 3000, endings[0]);
     assert.match(
       troubles.join(),
       /^no sign of life .*ended and given back: cannot write: no space left on device\. Make/,
     );
+    const ending = heartbeat.mock.callCount();
+    await waitFor(() => heartbeat.mock.callCount() > ending + 1);
     launcher.end('a', KILLED);
     await waitFor(() => events.includes('a release'));
     assert.deepEqual(launcher.commands, []);

@@ -52,16 +52,21 @@ async function withJournal(): Promise<string> {
 }
 
 describe('a repair while another process has asked which file has the name, and not begun yet', () => {
-  /** Does something that is overtaken by a repair after its first look. */
-  async function raced<T>(path: string, use: () => Promise<T>): Promise<T> {
+  /**
+   * Does something that a repair tries to overtake after one of its looks, the first if none is given. By the last one it
+   * has begun, and the repair may not.
+   */
+  async function raced<T>(path: string, use: () => Promise<T>, look = 1): Promise<T> {
     const { lstatSync } = fs;
-    let isOvertaken = false;
+    let looks = 0;
     Object.assign(fs, {
       lstatSync: (...args: Parameters<typeof lstatSync>) => {
         const stat = lstatSync(...args);
-        if (args[0] === path && !isOvertaken) {
-          isOvertaken = true;
+        if (args[0] !== path || ++looks !== look) return stat;
+        try {
           salvage(sqlitePaths(path), `${path}-state/replaced/x`);
+        } catch (error) {
+          if (!(error instanceof QueuectlError) || error.code !== 'BUSY') throw error;
         }
         return stat;
       },
@@ -70,17 +75,24 @@ describe('a repair while another process has asked which file has the name, and 
       return await use();
     } finally {
       Object.assign(fs, { lstatSync });
-      assert.ok(isOvertaken);
+      assert.ok(looks >= look);
     }
   }
 
-  for (const isOpen of [true, false]) {
-    test(`loses nothing of what is committed to a database that it ${isOpen ? 'has open' : 'opens'}`, async () => {
+  for (const [isOpen, look] of [
+    [true, 1],
+    [true, 2],
+    [false, 1],
+    [false, 2],
+    [false, 3],
+  ] as const) {
+    const what = `a database that it ${isOpen ? 'has open' : 'opens'}`;
+    test(`loses nothing of what is committed to ${what}, at its look ${look}`, async () => {
       const path = tempDatabase();
       const store = sqliteStore(path);
       await store.jobs.createJob(pendingJob({ id: 'before' }));
       if (!isOpen) await store.close();
-      await raced(path, () => store.jobs.createJob(pendingJob({ id: 'later' })));
+      await raced(path, () => store.jobs.createJob(pendingJob({ id: 'later' })), look);
       assert.deepEqual(await idsAt(path), ['before', 'later']);
       await store.close();
     });
