@@ -10,7 +10,7 @@ import { QueueManager } from './queueManager.js';
 import { findStray } from './run/outputs.js';
 import { RunDirectory } from './run/runDirectory.js';
 import { isAlive, mayLive } from './workers/liveness.js';
-import { lostJobs, recoverLost, surveyWorkers } from './workers/recovery.js';
+import { isOfNoUse, lostJobs, recoverLost, surveyWorkers } from './workers/recovery.js';
 
 /** What the doctor says of one thing. */
 export interface Finding {
@@ -95,6 +95,7 @@ async function* checksOf(patient: Patient): AsyncGenerator<Check> {
   yield await looked('logs', () => checkLogs(patient));
   yield checkClock(jobs, store.clock());
   yield await looked('workers', () => checkWorkers(patient, jobs));
+  yield await looked('notes of dead workers', () => checkElsewhere(patient));
 }
 
 /** What cannot be looked at is wrong. */
@@ -187,4 +188,26 @@ async function checkWorkers({ store, run }: Patient, jobs: readonly Job[]): Prom
     remedy: `The next worker or \`queuectl status\` sees to it, and so does ${FIX}.`,
     repair: async () => `taken back: ${(await recoverLost(store, new QueueManager(store), run)).length}`,
   };
+}
+
+/** What is noted of commands for those who can end them, as they run where a dead worker ran. */
+async function checkElsewhere({ store, run }: Patient): Promise<Check> {
+  const check = { name: 'notes of dead workers', state: 'ok' } as const;
+  const survey = await surveyWorkers(store.workers, run);
+  const useless = () => survey.elsewhere.filter((id) => isOfNoUse(id, survey, run));
+  const gone = useless().length;
+  const kept = survey.elsewhere.length - gone;
+  if (gone + kept === 0) return { ...check, fact: 'none is left over' };
+  const facts = [
+    ...(gone > 0 ? [`left over of ${gone} in containers that are gone`] : []),
+    ...(kept > 0 ? [`kept of ${kept} elsewhere, for who is there and may have their commands to end`] : []),
+  ];
+  const fact = facts.join('; ');
+  if (gone === 0) return { ...check, fact };
+  const repair = async () => {
+    const found = useless();
+    for (const id of found) run.forget(id);
+    return `removed those of ${found.length}`;
+  };
+  return { ...check, fact, repair };
 }

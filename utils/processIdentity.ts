@@ -3,7 +3,7 @@
  *
  * All of it is synchronous. On Linux a look costs some 10 µs (/proc); elsewhere it runs `ps`, some milliseconds.
  */
-import { readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { errnoCode } from './errors.js';
 
 /** Where a process is, or was. */
@@ -113,6 +113,34 @@ export function pidExists(pid: number): boolean {
 /** Whether a process with this pid runs, whichever it is; a zombie does not, where that is told at little cost (Linux). */
 export const pidRuns = (pid: number): boolean =>
   pidExists(pid) && !(process.platform === 'linux' && lookUp(pid)?.isZombie === true);
+
+/** The first pid namespace of a Linux machine has this number. From there the processes of all others are seen. */
+const FIRST_NAMESPACE = 'pid:[4026531836]';
+
+/**
+ * Whether a pid namespace of this boot is gone for good, and certainly so: none that has lost its processes gets new ones.
+ *
+ * @param seenFrom the namespace this process is in
+ * @returns false also where that cannot be told from here
+ */
+export function namespaceIsGone(namespace: string, seenFrom = here.pid_namespace): boolean {
+  // With hidepid those of other users are not seen.
+  if (namespace === seenFrom || seenFrom !== FIRST_NAMESPACE || !existsSync('/proc/1/status')) return false;
+  return readdirSync('/proc').every((name) => !/^\d+$/.test(name) || isOutside(Number(name), namespace));
+}
+
+/** Whether a process that was seen in /proc is in another pid namespace, or has ended. */
+function isOutside(pid: number, namespace: string): boolean {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+    if (/^State:\t[ZX]/m.test(status) && /^Threads:\t[01]$/m.test(status)) return true;
+    if (/^NSpid:\t\d+$/m.test(status)) return true; // it is in this one, and so in no other
+    return readlinkSync(`/proc/${pid}/ns/pid`) !== namespace;
+  } catch (error) {
+    if (!UNSEEN.has(errnoCode(error) ?? '')) throw error;
+    return !pidExists(pid); // else it is another user's
+  }
+}
 
 const ownNamespace = () => (process.platform === 'linux' ? readlinkSync('/proc/self/ns/pid') : undefined);
 

@@ -2,7 +2,7 @@
 import type { Job, ProcessingJob } from '../../db/model/job.js';
 import type { WorkerRecord } from '../../db/model/worker.js';
 import type { Store, UnreadableRecord, WorkerTable } from '../../db/store.js';
-import { here, startTimeOf } from '../../utils/processIdentity.js';
+import { here, namespaceIsGone, startTimeOf } from '../../utils/processIdentity.js';
 import type { QueueManager } from '../queueManager.js';
 import { isLeader } from '../run/groupNote.js';
 import { endGroup } from '../run/processGroup.js';
@@ -18,6 +18,8 @@ export interface Survey {
   /** Records that cannot be read, of processes that may live. */
   readonly doubtful: UnreadableRecord[];
   readonly gone: Gone[];
+  /** Dead workers whose jobs were given back long ago. What is noted of their commands is for those who are where they ran. */
+  readonly elsewhere: string[];
 }
 
 interface Gone {
@@ -31,7 +33,7 @@ interface Gone {
 export async function surveyWorkers(workers: WorkerTable, run: RunDirectory): Promise<Survey> {
   const knownHere = run.workers(); // before the records: who is known here and lives has been on record before
   const { records, unreadable } = await workers.list();
-  const survey: Survey = { living: [], doubtful: [], gone: [] };
+  const survey: Survey = { living: [], doubtful: [], gone: [], elsewhere: [] };
   for (const record of records) {
     if (isAlive(record)) survey.living.push(record);
     else survey.gone.push({ id: record.id, record, where: whereabouts(record, here) });
@@ -44,8 +46,8 @@ export async function surveyWorkers(workers: WorkerTable, run: RunDirectory): Pr
   for (const id of knownHere) {
     if (onRecord.has(id)) continue;
     const where = whereIs(id, run);
-    // Once it is condemned, what is noted of it is for those who are where it ran.
     if (endsHere(where) || run.hasEntered(id)) survey.gone.push({ id, where });
+    else survey.elsewhere.push(id);
   }
   return survey;
 }
@@ -86,6 +88,18 @@ export async function recoverLost(store: Store, queue: QueueManager, run: RunDir
 export function lostJobs(jobs: readonly Job[], { living, doubtful }: Survey): ProcessingJob[] {
   const present = new Set([...living, ...doubtful].map(({ id }) => id));
   return jobs.filter((job): job is ProcessingJob => job.state === 'processing' && !present.has(job.worker_id));
+}
+
+/**
+ * Whether nobody is left who could make use of what is noted of a worker: its container (pid namespace) is gone for good.
+ * Not so where another of that container gives signs of life, or where it cannot be seen from here.
+ */
+export function isOfNoUse(workerId: string, { living }: Survey, run: RunDirectory): boolean {
+  const place = run.placeOf(workerId);
+  if (place?.pid_namespace === undefined || whereabouts(place, here) !== 'container') return false;
+  const isThere = (record: WorkerRecord) =>
+    record.boot_id === place.boot_id && record.pid_namespace === place.pid_namespace;
+  return !living.some(isThere) && namespaceIsGone(place.pid_namespace);
 }
 
 async function endCommands(run: RunDirectory, workerId: string): Promise<void> {

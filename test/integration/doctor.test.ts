@@ -62,7 +62,7 @@ describe('doctor', { concurrency: 2 }, () => {
     await store.startWorkers('--count', '2');
     await waitFor(() => store.endlessProcesses().length > 0);
     const output = await store.ok('doctor');
-    const lines = byKind({ file: 14, sqlite: 12 });
+    const lines = byKind({ file: 15, sqlite: 13 });
     assert.match(output, new RegExp(`^(✔ [A-Za-z. ]+: .+\\n){${lines}}$`));
     assert.match(output, byKind({ file: /✔ queue\.json: 2 jobs\n/, sqlite: /✔ jobs: 2 jobs, each as it should be\n/ }));
     assert.match(output, /✔ workers: 2 work on the queue\n/);

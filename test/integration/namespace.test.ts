@@ -5,30 +5,63 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { describe } from 'node:test';
+import type { Finding } from '../../core/doctor.js';
 import { monotonicMs } from '../../utils/clock.js';
 import { PROGRAM } from '../helpers/runCli.js';
 import { waitFor } from '../helpers/waitFor.js';
-import { storeTest } from './support.js';
+import { kill, storeTest, type TestStore } from './support.js';
 
 const UNSHARE = ['--pid', '--fork', '--mount-proc', '--kill-child'];
 const canUnshare = spawnSync('unshare', [...UNSHARE, 'true']).status === 0;
+
+/** From the first one all others can be seen. */
+const isFirst = canUnshare && fs.readlinkSync('/proc/self/ns/pid') === 'pid:[4026531836]';
+
+const WORKERS = `${process.execPath} ${PROGRAM} worker-start --foreground`;
+const KEPT = 'ok: kept of 1 elsewhere, for who is there and may have their commands to end';
+
+interface Report {
+  readonly ok: boolean;
+  readonly checks: readonly Finding[];
+}
+
+function notesOf(checks: readonly Finding[]): string {
+  const found = checks.find(({ check }) => check === 'notes of dead workers');
+  return `${found?.state}: ${found?.fact}`;
+}
+
+const workersOf = (store: TestStore) => join(store.dataDir, 'workers');
+const namesLeft = (store: TestStore) => fs.readdirSync(workersOf(store)).filter((name) => name !== 'workers.log');
+const leftOf = (store: TestStore) =>
+  namesLeft(store)
+    .map((name) => name.replace(/^[^.]+/, ''))
+    .sort();
+
+function removeLeft(store: TestStore): void {
+  for (const name of namesLeft(store)) fs.rmSync(join(workersOf(store), name));
+}
+
+/** Starts a shell in a pid namespace of its own, which starts workers, and waits until they run a job. */
+async function startContainer(store: TestStore, script: string) {
+  const container = spawn('unshare', [...UNSHARE, '/bin/sh', '-c', script], {
+    cwd: store.root,
+    stdio: 'ignore',
+    env: { PATH: process.env.PATH, ...store.env },
+  });
+  await waitFor(() => store.has('wait'));
+  const ids = (['worker', 'supervisor'] as const).map((role) => store.records(role)[0]?.id ?? '');
+  // An hour ahead is as silent as an hour ago, which may be before the boot.
+  const silence = () => {
+    for (const id of ids) store.shelf.putHeard(id, monotonicMs() + 3_600_000);
+  };
+  return { container, ids, silence };
+}
 
 describe('workers in a container', { skip: !canUnshare && 'needs root and unshare, to make a pid namespace' }, () => {
   storeTest('are not taken for dead by who cannot see them, until they fall silent', async (store) => {
     await store.ok('config-set', 'worker_idle_delay', '100');
     await store.enqueue({ id: 'a', command: store.endless, max_retries: 0 });
-    const words = [...UNSHARE, process.execPath, PROGRAM, 'worker-start', '--foreground'];
-    const container = spawn('unshare', words, {
-      cwd: store.root,
-      stdio: 'ignore',
-      env: { PATH: process.env.PATH, ...store.env },
-    });
-    await waitFor(() => store.has('wait'));
-    const ids = (['worker', 'supervisor'] as const).map((role) => store.records(role)[0]?.id ?? '');
-    // An hour ahead is as silent as an hour ago, which may be before the boot.
-    const silence = () => {
-      for (const id of ids) store.shelf.putHeard(id, monotonicMs() + 3_600_000);
-    };
+    const { container, ids, silence } = await startContainer(store, `exec ${WORKERS}`);
     silence();
     for (const id of ids) await waitFor(() => Math.abs(store.shelf.heard(id) - monotonicMs()) < 10_000);
 
@@ -50,9 +83,31 @@ describe('workers in a container', { skip: !canUnshare && 'needs root and unshar
     const after = await store.counts();
     assert.deepEqual({ active: after.activeWorkers, dead: after.dead }, { active: 0, dead: 1 });
 
-    // What is noted of its command is for those who could see it; here nobody else is left in that container.
-    const left = fs.readdirSync(join(store.dataDir, 'workers')).filter((name) => name !== 'workers.log');
-    assert.deepEqual(left.map((name) => name.replace(/^[^.]+/, '')).sort(), ['.1', '.condemned']);
-    for (const name of left) fs.rmSync(join(store.dataDir, 'workers', name));
+    const { ok, checks } = JSON.parse(await store.ok('doctor', '--fix', '--json')) as Report;
+    assert.equal(ok, true);
+    assert.equal(
+      notesOf(checks),
+      isFirst ? 'fixed: left over of 1 in containers that are gone; removed those of 1' : KEPT,
+    );
+    assert.deepEqual(leftOf(store), isFirst ? [] : ['.1', '.condemned']);
+    removeLeft(store);
+  });
+
+  storeTest('leave what is noted of their commands to who else is in there', async (store) => {
+    await store.ok('config-set', 'worker_idle_delay', '100');
+    await store.enqueue({ id: 'a', command: store.endless, max_retries: 0 });
+    const { container, silence } = await startContainer(store, `${WORKERS} & until [ -e gone ]; do sleep 0.1; done`);
+    for (const { pid } of store.processes().filter(({ commandLine }) => commandLine.includes('workerMain'))) kill(pid);
+    for (const { pid } of store.processes().filter(({ commandLine }) => commandLine.startsWith(process.execPath)))
+      kill(pid);
+    silence();
+    assert.equal((await store.counts()).dead, 1);
+    const { checks } = JSON.parse(await store.ok('doctor', '--fix', '--json')) as Report;
+    assert.equal(notesOf(checks), KEPT);
+    assert.deepEqual(leftOf(store), ['.1', '.condemned']);
+    container.kill('SIGKILL');
+    await once(container, 'exit');
+    await waitFor(() => store.processes().length === 0);
+    removeLeft(store);
   });
 });

@@ -7,8 +7,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import {
   currentIdentity,
+  here,
   lookUp,
   lookUpWithPs,
+  namespaceIsGone,
   type ProcessIdentity,
   processRuns,
   startTimeOf,
@@ -96,4 +98,16 @@ test('ps tells the same as /proc', { skip: spawnSync('ps').error !== undefined }
   child.kill('SIGKILL');
   await once(child, 'exit');
   assert.equal(lookUpWithPs(pidOf(child)), undefined);
+});
+
+const FIRST_NAMESPACE = 'pid:[4026531836]';
+
+test('a pid namespace is gone for certain when all can be seen from here, and nobody is in it', {
+  skip: !hasProc,
+}, () => {
+  const own = here.pid_namespace ?? '';
+  assert.equal(namespaceIsGone('pid:[1]'), own === FIRST_NAMESPACE);
+  assert.equal(namespaceIsGone(own), false);
+  assert.equal(namespaceIsGone(own, FIRST_NAMESPACE), false);
+  assert.equal(namespaceIsGone('pid:[1]', 'pid:[2]'), false);
 });

@@ -5,10 +5,10 @@ import { after, describe, test } from 'node:test';
 import { QueueManager } from '../../../core/queueManager.js';
 import { groupExists } from '../../../core/run/processGroup.js';
 import { RunDirectory } from '../../../core/run/runDirectory.js';
-import { recoverLost, surveyWorkers } from '../../../core/workers/recovery.js';
+import { isOfNoUse, recoverLost, surveyWorkers } from '../../../core/workers/recovery.js';
 import type { WorkerRecord } from '../../../db/model/worker.js';
 import type { Store } from '../../../db/store.js';
-import { currentIdentity, startTimeOf } from '../../../utils/processIdentity.js';
+import { currentIdentity, here, namespaceIsGone, startTimeOf } from '../../../utils/processIdentity.js';
 import { writeGroupNote } from '../../helpers/groupNote.js';
 import { T0 } from '../../helpers/jobFactory.js';
 import { tempStore } from '../../helpers/tempStore.js';
@@ -52,6 +52,15 @@ function startCommand(): { pid: number; child: ChildProcess } {
 
 function noteGroup(run: RunDirectory, workerId: string, pid: number, startTime = startTimeOf(pid) ?? ''): void {
   writeGroupNote(run.groupNote(workerId, 1), { pgid: pid, startTime });
+}
+
+/** A pid namespace that there is not: Linux gives out such numbers to no other file either. */
+const ELSEWHERE = 'pid:[1]';
+
+/** Has the dead worker have run in another container. */
+function moveTo(pidNamespace: string, run: RunDirectory): void {
+  const guard = run.guard(DEAD.id);
+  fs.writeFileSync(guard, fs.readFileSync(guard, 'utf8').replace(/\S*\n/, `${pidNamespace}\n`));
 }
 
 const onRecord = async (store: Store) => (await store.workers.list()).records.map(({ id }) => id);
@@ -205,8 +214,7 @@ describe('recoverLost', () => {
       const { queue, store, run, recover } = openQueue();
       await claimed(queue, 'a', DEAD.id);
       run.enter(DEAD.id);
-      const guard = run.guard(DEAD.id);
-      fs.writeFileSync(guard, fs.readFileSync(guard, 'utf8').replace(/\S*\n/, 'pid:[1]\n'));
+      moveTo(ELSEWHERE, run);
       if (isCondemned) run.condemn(DEAD.id);
       const { pid, child } = startCommand();
       noteGroup(run, DEAD.id, pid);
@@ -222,6 +230,29 @@ describe('recoverLost', () => {
       assert.equal(run.listGroups(DEAD.id).length, 1);
     });
   }
+
+  test('what is left of a worker of another container is of use as long as that may live, and not where it ran itself', async () => {
+    const { store, run, recover } = openQueue();
+    run.enter(DEAD.id);
+    moveTo(ELSEWHERE, run);
+    await recover();
+    const survey = async () => surveyWorkers(store.workers, run);
+    assert.deepEqual((await survey()).elsewhere, [DEAD.id]);
+    await store.workers.register({ ...LIVING, id: 'w9', pid_namespace: ELSEWHERE });
+    assert.equal(isOfNoUse(DEAD.id, await survey(), run), false, 'somebody there gives signs of life');
+    await store.workers.unregister('w9');
+    assert.equal(isOfNoUse(DEAD.id, await survey(), run), namespaceIsGone(ELSEWHERE));
+    run.enter('w8');
+    run.condemn('w8');
+    assert.equal(isOfNoUse('w8', await survey(), run), false, 'it ran here');
+    const condemned = run.guard(DEAD.id).replace(/guard$/, 'condemned');
+    fs.writeFileSync(
+      condemned,
+      fs.readFileSync(condemned, 'utf8').replace(here.boot_id, 'another').replace(here.host, 'x'),
+    );
+    assert.deepEqual((await survey()).elsewhere, [DEAD.id]);
+    assert.equal(isOfNoUse(DEAD.id, await survey(), run), false, 'it may be another machine');
+  });
 
   test('ends the commands of a worker of this place that another container has taken for dead', async () => {
     const { run, recover } = openQueue();
