@@ -26,8 +26,8 @@ export async function main(args: readonly string[], programFile: string): Promis
     const commandLine = readCommandLine(args, ALL_FLAGS);
     if (commandLine.given.has('json')) speakJson();
     await run(commandLine, programFile);
-    const failure = outputError();
-    if (failure !== undefined) throw failure;
+    const error = outputError();
+    if (error !== undefined) throw error;
   } catch (error) {
     process.exitCode = reportError(error);
   }

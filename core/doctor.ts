@@ -3,6 +3,7 @@
 import { openStore, type StoreAddress, stateDirectoryOf } from '../db/index.js';
 import type { Job } from '../db/model/job.js';
 import type { Check, Store } from '../db/store.js';
+import { FIX, looked } from '../db/stores/placeChecks.js';
 import { type Clock, systemClock } from '../utils/clock.js';
 import { QueuectlError } from '../utils/errors.js';
 import { namesIn } from '../utils/files.js';
@@ -20,8 +21,6 @@ export interface Finding {
   /** What to do about it; empty unless it is wrong. */
   readonly remedy: string;
 }
-
-const FIX = '`queuectl doctor --fix`';
 
 /** A record that was changed so much later than now says that the clock was set back. */
 const CLOCK_TOLERANCE_MS = 60_000;
@@ -96,16 +95,6 @@ async function* checksOf(patient: Patient): AsyncGenerator<Check> {
   yield checkClock(jobs, store.clock());
   yield await looked('workers', () => checkWorkers(patient, jobs));
   yield await looked('notes of dead workers', () => checkElsewhere(patient));
-}
-
-/** What cannot be looked at is wrong. */
-async function looked(name: string, check: () => Promise<Check>): Promise<Check> {
-  try {
-    return await check();
-  } catch (error) {
-    if (!(error instanceof QueuectlError)) throw error;
-    return { name, state: 'wrong', fact: error.fact, remedy: error.remedy };
-  }
 }
 
 /** The records of processes that cannot be read. */

@@ -37,9 +37,9 @@ export type QueuePlace =
  * @throws QueuectlError INVALID: no place is given, or none that can be used; STORAGE: others own it or can write to it
  */
 export function openQueue(place: QueuePlace): Queue {
-  let failure: QueuectlError | undefined;
+  let error: QueuectlError | undefined;
   const { queue, close } = openCore(addressOf(place), (warning) => {
-    failure = warning;
+    error = warning;
   });
   return {
     enqueue: (job) => queue.enqueue(job),
@@ -51,7 +51,7 @@ export function openQueue(place: QueuePlace): Queue {
     counts: () => queue.counts(),
     close: async () => {
       await close();
-      if (failure !== undefined) throw failure;
+      if (error !== undefined) throw error;
     },
   };
 }

@@ -114,8 +114,8 @@ export class WorkerManager {
       if (left.length > 0 && monotonicMs() - startedAt >= limitMs) throw notEnded(left, limitMs);
     }
     await this.recoverLost();
-    const { doubt } = await this.listWorkers();
-    if (doubt !== undefined) throw doubt;
+    const { fault } = await this.listWorkers();
+    if (fault !== undefined) throw fault;
     for (const [where, place] of [
       ['container', 'in another container (pid namespace)'],
       ['host', 'on another host'],
@@ -133,12 +133,12 @@ export class WorkerManager {
     return records.filter((record) => isHere(record) && isAlive(record)).map(({ pid }) => pid);
   }
 
-  /** The workers that live; `doubt` says why there may be others, if there may. */
-  async listWorkers(): Promise<{ workers: WorkerRecord[]; doubt: QueuectlError | undefined }> {
+  /** The workers that live; `fault` is that of a record which may be of others. */
+  async listWorkers(): Promise<{ workers: WorkerRecord[]; fault: QueuectlError | undefined }> {
     const { records, unreadable } = await this.store.workers.list();
     return {
       workers: records.filter((record) => record.role === 'worker' && isAlive(record)),
-      doubt: unreadable.find(mayLive)?.fault,
+      fault: unreadable.find(mayLive)?.fault,
     };
   }
 

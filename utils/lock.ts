@@ -193,8 +193,8 @@ function statLock(file: string): { readonly mtime: Date } {
 /** @throws QueuectlError STORAGE: something else is in the place of the lock */
 function checkKind(path: string, stat: fs.Stats): void {
   if (stat.isFile()) return;
-  const obstacle = Object.assign(new Error(path), { code: stat.isDirectory() ? 'EISDIR' : 'ELOOP' });
-  throw storageError(obstacle, `lock ${path}`);
+  const error = Object.assign(new Error(path), { code: stat.isDirectory() ? 'EISDIR' : 'ELOOP' });
+  throw storageError(error, `lock ${path}`);
 }
 
 function isStale({ ctimeMs, mtimeMs }: fs.Stats): boolean {

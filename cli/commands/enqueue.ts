@@ -55,8 +55,8 @@ async function enqueueLines({ place, json }: Context, lines: readonly JobLine[])
 
 async function sayIfNobodyWorks(workers: Core['workers'], place: Place): Promise<void> {
   try {
-    const { workers: living, doubt } = await workers.listWorkers();
-    if (living.length > 0 || doubt !== undefined) return;
+    const { workers: living, fault } = await workers.listWorkers();
+    if (living.length > 0 || fault !== undefined) return;
   } catch (error) {
     if (error instanceof QueuectlError) return; // it is not known, and the job is in: that is what was asked for
     throw error;

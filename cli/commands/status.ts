@@ -8,9 +8,9 @@ export const run: Run<typeof status> = async ({ place, json }) => {
   await withCore(place, async ({ queue, workers }) => {
     await workers.recoverLost();
     const jobs = await queue.counts();
-    const { workers: living, doubt } = await workers.listWorkers();
+    const { workers: living, fault } = await workers.listWorkers();
     const counts = [['activeWorkers', living.length], ...JOB_STATES.map((state) => [state, jobs[state]])];
-    if (doubt !== undefined) warn(`there may be more workers: ${doubt.message}`);
+    if (fault !== undefined) warn(`there may be more workers: ${fault.message}`);
     const line = counts.map(([name, count]) => `${name}: ${count}`).join(', ');
     printResult(json, `📊 Queue Status:\n{ ${line} }`, Object.fromEntries(counts));
   });

@@ -13,8 +13,8 @@ const NAMED_JOBS = 5;
 
 export const run: Run<typeof workerStop> = async ({ place, json, now = false }) => {
   await withCore(place, async ({ queue, workers }) => {
-    const { workers: living, doubt } = await workers.listWorkers();
-    const isNeeded = living.length > 0 || doubt !== undefined;
+    const { workers: living, fault } = await workers.listWorkers();
+    const isNeeded = living.length > 0 || fault !== undefined;
     if (!json && isNeeded) print('Stopping all workers...');
     const stopping = workers.stopWorkers({ now });
     const isSlow = Promise.race([stopping.then(() => false), delay(MOMENT_MS).then(() => true)]);

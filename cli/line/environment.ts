@@ -33,10 +33,8 @@ function load(file: string): void {
     if (errnoCode(error) === 'ENOENT') {
       throw new QueuectlError('NOT_FOUND', `no file ${quote(file)}`, 'Check its name.', { data });
     }
-    const failure = storageError(error, `read ${file}`);
-    throw failure instanceof QueuectlError
-      ? failure.with({ remedy: 'It is to be a file that you can read.', data })
-      : failure;
+    const told = storageError(error, `read ${file}`);
+    throw told instanceof QueuectlError ? told.with({ remedy: 'It is to be a file that you can read.', data }) : told;
   }
   for (const name of unset) {
     const text = process.env[name];

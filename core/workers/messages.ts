@@ -12,7 +12,7 @@ export interface SupervisorTask {
 /** What a supervisor process tells the one that started it. */
 export type SupervisorMessage =
   | { readonly kind: 'started'; readonly supervisorPid: number; readonly pids: number[] }
-  | Failure;
+  | StartError;
 
 /** What a worker process is told. */
 export interface WorkerTask {
@@ -24,10 +24,10 @@ export interface WorkerTask {
 }
 
 /** What a worker process tells its supervisor. */
-export type WorkerMessage = { readonly kind: 'ready' } | Failure | JobEvent;
+export type WorkerMessage = { readonly kind: 'ready' } | StartError | JobEvent;
 
 /** Why a forked process could not start, as a QueuectlError has it. */
-export interface Failure {
+export interface StartError {
   readonly kind: 'failed';
   readonly fact: string;
   readonly remedy: string;

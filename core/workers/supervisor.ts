@@ -15,7 +15,7 @@ import { QueueManager } from '../queueManager.js';
 import type { RunDirectory } from '../run/runDirectory.js';
 import { forkProgram } from './forkProgram.js';
 import { newRecord } from './liveness.js';
-import type { Failure, WorkerEvent, WorkerMessage, WorkerTask } from './messages.js';
+import type { StartError, WorkerEvent, WorkerMessage, WorkerTask } from './messages.js';
 import { recoverLost } from './recovery.js';
 
 /** A worker that died is started again after this pause; it doubles up to the second figure while they keep dying. */
@@ -130,10 +130,10 @@ export class Supervisor {
     const startedAt = monotonicMs();
     return new Promise((resolve, reject) => {
       let isReady = false;
-      let failure: Omit<Failure, 'kind'> | undefined;
+      let startError: Omit<StartError, 'kind'> | undefined;
       child.on('message', (message: WorkerMessage) => {
         if (message.kind === 'failed') {
-          failure = message;
+          startError = message;
         } else if (message.kind === 'ready') {
           isReady = true;
           const pid = child.pid ?? 0; // it has told us something, so it has one
@@ -146,7 +146,7 @@ export class Supervisor {
       });
       child.on('error', (error) => {
         const reason = storageError(error, 'start a worker process');
-        failure = reason instanceof QueuectlError ? reason : { fact: error.message, remedy: '' };
+        startError = reason instanceof QueuectlError ? reason : { fact: error.message, remedy: '' };
         if (child.pid === undefined) child.emit('exit', null, null); // it could not even be forked
       });
       child.on('exit', (code, signal) => {
@@ -154,7 +154,10 @@ export class Supervisor {
         const how = signal === null ? `exit code ${code}` : `killed by ${signal}`;
         if (child.pid !== undefined) onEvent({ kind: 'worker ended', pid: child.pid, how });
         if (!isReady) {
-          const { fact, remedy } = failure ?? { fact: `a worker process ended while it started (${how})`, remedy: '' };
+          const { fact, remedy } = startError ?? {
+            fact: `a worker process ended while it started (${how})`,
+            remedy: '',
+          };
           const wasStopped = this.stopRequests > 0;
           reject(
             new QueuectlError('STORAGE', wasStopped ? 'the workers were stopped while they started' : fact, remedy),

@@ -62,14 +62,14 @@ export class Worker {
   private ended: EndedAttempt[] = [];
   private stops: 'no' | 'when the jobs have ended' | 'now' = 'no';
   /** What kept the last command from being started, and would keep every other one. */
-  private obstacle: QueuectlError | undefined;
+  private startError: QueuectlError | undefined;
   /** When the last sign of life that was given was begun; at first, when it was not on record yet. */
   private signAt = monotonicMs();
   private isGivingSign = false;
   private signTriedAt = 0;
   private signTimer: NodeJS.Timeout | undefined;
   /** Why the last one could not be given. */
-  private signTrouble: QueuectlError | undefined;
+  private signError: QueuectlError | undefined;
   private recoveryDueAt = 0;
   private hasLooked = false;
   private unwatch: (() => void) | undefined;
@@ -93,18 +93,18 @@ export class Worker {
   async run(): Promise<void> {
     await this.keepInTouch();
     try {
-      let troubles = 0;
+      let errors = 0;
       while (this.hasWork()) {
         try {
           await this.work();
           if (this.watchesAsNeeded() && this.ended.length === 0 && this.hasWork()) await this.sleep();
-          troubles = 0;
+          errors = 0;
         } catch (error) {
           if (!(error instanceof QueuectlError)) throw error;
-          if (troubles === 0) this.options.onError(error);
+          if (errors === 0) this.options.onError(error);
           if (this.stops !== 'no' && this.running.size === 0) return; // what has ended is recovered by others
-          await this.news.wait(Math.min(PAUSE_MS[0] * 2 ** troubles, PAUSE_MS[1]));
-          troubles += 1;
+          await this.news.wait(Math.min(PAUSE_MS[0] * 2 ** errors, PAUSE_MS[1]));
+          errors += 1;
         }
       }
     } finally {
@@ -140,9 +140,9 @@ export class Worker {
     if (signAgeMs >= SIGN_AFTER_MS) await this.keepInTouch();
     else this.signTimer ??= setTimeout(() => void this.keepInTouch(), SIGN_EVERY_MS - signAgeMs);
     await this.recoverNowAndThen();
-    const { obstacle } = this;
-    this.obstacle = undefined;
-    const claims = this.mayClaim() && obstacle === undefined;
+    const { startError } = this;
+    this.startError = undefined;
+    const claims = this.mayClaim() && startError === undefined;
     const free = claims ? this.options.concurrency - this.running.size : 0;
     if (this.ended.length === 0 && (free === 0 || !(await this.anyRunnable()))) return;
     const ended = this.ended;
@@ -158,7 +158,7 @@ export class Worker {
       this.options.onEvent?.({ kind: 'job ended', id: job.id, ...settled });
     }
     await Promise.all(turn.claimed.map((job) => this.start(job)));
-    if (obstacle !== undefined) throw obstacle;
+    if (startError !== undefined) throw startError;
   }
 
   private mayClaim(): boolean {
@@ -209,7 +209,7 @@ export class Worker {
     this.running.delete(job.id);
     const succeeded = outcome.kind === 'exited' && outcome.code === 0;
     const isHindered = outcome.kind === 'not started' && outcome.hindrance === true;
-    if (isHindered) this.obstacle = new QueuectlError('STORAGE', `a job could not be started: ${outcome.reason}`);
+    if (isHindered) this.startError = new QueuectlError('STORAGE', `a job could not be started: ${outcome.reason}`);
     this.ended.push({ job, outcome: isToGoBack && !succeeded ? { kind: 'given back' } : outcome });
     this.news.set();
   }
@@ -248,10 +248,10 @@ export class Worker {
     this.signTriedAt = monotonicMs();
     try {
       await this.giveSign();
-      this.signTrouble = undefined;
+      this.signError = undefined;
     } catch (error) {
       if (!(error instanceof QueuectlError)) throw error;
-      this.signTrouble = error;
+      this.signError = error;
     } finally {
       this.isGivingSign = false;
     }
@@ -275,9 +275,9 @@ export class Worker {
     const { graceMs } = this.leeway();
     const slots = [...this.running.values()].filter(({ isGivenBack }) => !isGivenBack);
     if (graceMs === undefined || slots.length === 0) return;
-    const reason = this.signTrouble?.fact ?? 'this process was stopped, or had no time';
+    const reason = this.signError?.fact ?? 'this process was stopped, or had no time';
     const fact = `no sign of life could be given for long, so the running commands are ended and given back: ${reason}`;
-    this.options.onError(new QueuectlError('STORAGE', fact, this.signTrouble?.remedy));
+    this.options.onError(new QueuectlError('STORAGE', fact, this.signError?.remedy));
     for (const slot of slots) giveBack(slot, graceMs);
   }
 
