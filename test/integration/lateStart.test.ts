@@ -28,7 +28,7 @@ storeTest(
   'a command that is about to begin does not, once its job has been given back',
   async (store) => {
     await store.ok('config-set', 'backoff_max', '0');
-    // Holds each new process for three seconds before it makes its group.
+    // Holds each new process for fifteen seconds before it makes its group.
     const slow =
       'exec strace -f -qq -o /dev/null -e trace=setpgid -e inject=setpgid:delay_enter=15000000 /usr/bin/perl "$@"';
     await store.enqueue({ id: 'late', command: LATE });
@@ -59,7 +59,7 @@ storeTest(
       concurrency: 1,
       reports: false,
     };
-    // Holds each new process for some seconds before it becomes a shell.
+    // Holds each new process for fifteen seconds before it becomes a shell.
     const slow = ['-f', '-qq', '-o', '/dev/null', '-P', '/bin/sh', '-e', 'trace=execve'];
     const held = [...slow, '-e', 'inject=execve:delay_enter=15000000', process.execPath, WORKER_MAIN];
     spawn('strace', [...held, 'worker', JSON.stringify(task)], {
