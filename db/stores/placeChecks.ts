@@ -38,33 +38,45 @@ export const momentDirectory = (replaced: string, now: number): string =>
 export interface Part {
   readonly path: string;
   readonly kind: 'file' | 'directory';
+  /** The bits of its mode that its owner cannot do without; absent: those to read and write it, and to enter a directory. */
+  readonly needed?: number;
 }
 
-/** Folders, and the files in them. */
-export function partsIn(folders: readonly string[]): Part[] {
-  return folders.flatMap((folder) => {
-    const isThere = fs.statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true;
-    const names = isThere ? fs.readdirSync(folder) : [];
-    return [
-      { path: folder, kind: 'directory' } as const,
-      ...names.map((name) => ({ path: `${folder}/${name}`, kind: 'file' }) as const),
-    ];
-  });
+/** Folders, and the files in those that can be looked into. @param needed of the files, as a `Part` has it */
+export function partsIn(folders: readonly string[], needed?: number): Part[] {
+  return folders.flatMap((folder) => [
+    { path: folder, kind: 'directory' } as const,
+    ...(visibleNames(folder) ?? []).map(
+      (name) => ({ path: `${folder}/${name}`, kind: 'file', ...(needed === undefined ? {} : { needed }) }) as const,
+    ),
+  ]);
+}
+
+/** @returns undefined when they cannot be listed */
+export function visibleNames(directory: string): string[] | undefined {
+  try {
+    return fs.readdirSync(directory);
+  } catch (error) {
+    if (errnoCode(error) === undefined) throw error;
+    return undefined;
+  }
 }
 
 interface Found extends Part {
   readonly stat: fs.Stats;
   /** The bits of its mode that let others in. */
   readonly forbidden: number;
+  readonly needed: number;
 }
 
 /** @param dir the directory that the parts are in; to see which files there are tells nobody anything */
 function find(dir: string, parts: readonly Part[]): Found[] {
-  const all = parts.map((part) => ({ ...part, forbidden: 0o077 }));
-  if (!isTrusted()) all.unshift({ path: dir, kind: 'directory', forbidden: 0o022 });
+  const all: (Part & Pick<Found, 'forbidden'>)[] = parts.map((part) => ({ ...part, forbidden: 0o077 }));
+  all.unshift({ path: dir, kind: 'directory', forbidden: isTrusted() ? 0 : 0o022 });
   return all.flatMap((part) => {
     const stat = (part.kind === 'file' ? fs.lstatSync : fs.statSync)(part.path, { throwIfNoEntry: false });
-    return stat === undefined ? [] : [{ ...part, stat }];
+    const needed = part.needed ?? (part.kind === 'file' ? 0o600 : 0o700);
+    return stat === undefined ? [] : [{ ...part, needed, stat }];
   });
 }
 
@@ -83,21 +95,29 @@ export function checkOwnership(dir: string, parts: readonly Part[]): Check {
 
 export function checkPermissions(dir: string, parts: readonly Part[]): Check {
   const name = 'permissions';
-  const open = find(dir, parts).filter(
-    (part) => isItsKind(part) && isOurs(part) && (part.stat.mode & part.forbidden) !== 0,
+  const wrong = find(dir, parts).filter(
+    (part) => isItsKind(part) && isOurs(part) && modeFor(part) !== (part.stat.mode & 0o777),
   );
-  if (open.length === 0) return ok(name, 'only you can read the files');
-  const facts = open.map(({ path, stat }) => `${path} can be used by others (mode ${(stat.mode & 0o777).toString(8)})`);
+  if (wrong.length === 0) return ok(name, 'only you can read the files');
   return {
     name,
     state: 'wrong',
-    fact: listed(facts),
-    remedy: `${FIX} takes that from them.`,
+    fact: listed(wrong.map(describeMode)),
+    remedy: `${FIX} puts that right.`,
     repair: async () => {
-      for (const { path, stat } of open) chmod(path, stat.mode & 0o700);
-      return 'taken from them';
+      for (const part of wrong) chmod(part.path, modeFor(part));
+      return 'put right';
     },
   };
+}
+
+const isOpen = ({ stat, forbidden }: Found) => (stat.mode & forbidden) !== 0;
+
+const modeFor = (part: Found) => (part.stat.mode & (isOpen(part) ? 0o700 : 0o777)) | part.needed;
+
+function describeMode(part: Found): string {
+  const who = isOpen(part) ? 'can be used by others' : 'cannot be used by you';
+  return `${part.path} ${who} (mode ${(part.stat.mode & 0o777).toString(8).padStart(3, '0')})`;
 }
 
 function chmod(path: string, mode: number): void {

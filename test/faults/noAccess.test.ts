@@ -5,9 +5,10 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { describe } from 'node:test';
 import { PROGRAM } from '../helpers/runCli.js';
+import { sqliteMissing } from '../helpers/sqliteTest.js';
 import { storeTest, type TestStore } from '../integration/support.js';
 import { ALL, checkIntact, type Name, refusedCommands, WRITING } from './everyCommand.js';
-import { missing } from './run.js';
+import { missing, run } from './run.js';
 import { fill } from './scenarios.js';
 
 const aside = (path: string) => `${path}.aside`;
@@ -95,6 +96,37 @@ describe('a store that one may not use', { concurrency: 3, skip: nobodyMissing }
       await checkIntact(store, AS_NOBODY);
     });
   }
+});
+
+describe('an SQLite file', { concurrency: 2, skip: sqliteMissing || nobodyMissing }, () => {
+  const using = (store: TestStore, ...words: string[]) =>
+    run([...AS_NOBODY, process.execPath, PROGRAM, ...words, '--store', `sqlite:${store.root}/queue.db`], store);
+
+  async function assertRefused(store: TestStore, culprit: string): Promise<void> {
+    const { code, stderr } = await using(store, 'enqueue', 'true');
+    assert.equal(code, 1);
+    assert.ok(stderr.startsWith(`queuectl: cannot use ${culprit}: permission denied. `), stderr);
+  }
+
+  storeTest('in a directory that cannot be written: the directory is named', async (store) => {
+    if (isRoot) giveToNobody(store.root);
+    assert.equal((await using(store, 'enqueue', 'true')).code, 0);
+    fs.chmodSync(store.root, 0o500);
+    await assertRefused(store, store.root);
+    fs.chmodSync(store.root, 0o700);
+  });
+
+  storeTest('that was read while it could not be written: what that has left is named, and mended', async (store) => {
+    if (isRoot) giveToNobody(store.root);
+    const path = join(store.root, 'queue.db');
+    assert.equal((await using(store, 'enqueue', 'true')).code, 0);
+    fs.chmodSync(path, 0o400);
+    assert.equal((await using(store, 'list')).code, 0); // SQLite gives what it makes beside it the same mode
+    fs.chmodSync(path, 0o600);
+    await assertRefused(store, `${path}-shm`);
+    assert.equal((await using(store, 'doctor', '--fix')).code, 0);
+    assert.equal((await using(store, 'enqueue', 'true')).code, 0);
+  });
 });
 
 function giveToNobody(path: string): void {

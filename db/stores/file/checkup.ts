@@ -1,7 +1,7 @@
 /** Looks at every file of a store, and offers to mend what is wrong. Nothing is changed but by a `repair`. */
 import fs from 'node:fs';
 import { delay } from '../../../utils/delay.js';
-import { errnoCode, storageError } from '../../../utils/errors.js';
+import { storageError } from '../../../utils/errors.js';
 import { findTempFiles, identityOf, readWhole, removeFile } from '../../../utils/files.js';
 import { inspectLock } from '../../../utils/lock.js';
 import { pidExists } from '../../../utils/processIdentity.js';
@@ -15,6 +15,7 @@ import {
   ok,
   type Part,
   partsIn,
+  visibleNames,
 } from '../placeChecks.js';
 import { replaceFile } from './fold.js';
 import { replacedFiles, type StorePaths } from './paths.js';
@@ -34,7 +35,7 @@ export async function* checkFiles(checkup: Checkup): AsyncGenerator<Check> {
     return;
   }
   yield await looked('data directory', () => checkDirectory(paths));
-  if (!isReadable(paths.dir) || !isStore(paths)) return;
+  if (visibleNames(paths.dir) === undefined || !isStore(paths)) return;
   yield await looked('file system', () => checkRoom(paths));
   yield await looked('ownership', () => checkOwnership(paths.dir, partsOf(paths)));
   yield await looked('permissions', () => checkPermissions(paths.dir, partsOf(paths)));
@@ -42,16 +43,6 @@ export async function* checkFiles(checkup: Checkup): AsyncGenerator<Check> {
   yield* checkRecords(checkup);
   yield await looked('lock', () => checkLock(checkup));
   yield await looked('temporary files', () => checkTempFiles(checkup));
-}
-
-function isReadable(dir: string): boolean {
-  try {
-    fs.readdirSync(dir);
-    return true;
-  } catch (error) {
-    if (errnoCode(error) === undefined) throw error;
-    return false;
-  }
 }
 
 function checkDirectory(paths: StorePaths): Check {
@@ -79,8 +70,10 @@ function checkRoom({ dir, queue, dlq, journal }: StorePaths): Check {
 
 function partsOf(paths: StorePaths): Part[] {
   return [
-    ...replacedFiles(paths).map((path) => ({ path, kind: 'file' }) as const),
-    ...partsIn([paths.lockDir, paths.workers, paths.logs]),
+    { path: paths.journal, kind: 'file' },
+    ...[paths.queue, paths.dlq, paths.config].map((path) => ({ path, kind: 'file', needed: 0o400 }) as const),
+    ...partsIn([paths.lockDir, paths.workers]),
+    ...partsIn([paths.logs], 0),
     { path: paths.replaced, kind: 'directory' },
   ];
 }

@@ -126,7 +126,8 @@ function checkRoom({ database, wal }: SqlitePaths): Check {
 const partsOf = ({ database, wal, shm, state }: SqlitePaths): Part[] => [
   ...[database, wal, shm].map((path) => ({ path, kind: 'file' as const })),
   { path: state, kind: 'directory' },
-  ...partsIn([`${state}/workers`, `${state}/logs`]),
+  ...partsIn([`${state}/workers`]),
+  ...partsIn([`${state}/logs`], 0),
   { path: `${state}/replaced`, kind: 'directory' },
 ];
 

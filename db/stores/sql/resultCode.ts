@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { errnoCode, QueuectlError, storageError } from '../../../utils/errors.js';
 import { freeBytes } from '../../../utils/fileSystem.js';
 import { damaged, noSpace } from '../../../utils/files.js';
+import { sqlitePaths } from './paths.js';
 
 const SHARED_BYTES = 32_768;
 
@@ -86,13 +87,19 @@ function hasNoRoom(path: string): boolean {
 /** SQLite does not tell which call failed, nor why: asked again, the system does. @returns undefined when it finds no fault */
 function findObstacle(path: string): unknown {
   const { R_OK, W_OK, X_OK } = fs.constants;
-  try {
-    fs.accessSync(dirname(path), R_OK | W_OK | X_OK); // journals are made in it
-    fs.accessSync(path, R_OK | W_OK);
-    return undefined;
-  } catch (error) {
-    return storageError(error, `use ${path}`);
+  const { wal, shm } = sqlitePaths(path);
+  const parts = [
+    { part: dirname(path), mode: R_OK | W_OK | X_OK }, // journals are made in it
+    ...[path, ...[wal, shm].filter((file) => fs.existsSync(file))].map((part) => ({ part, mode: R_OK | W_OK })),
+  ];
+  for (const { part, mode } of parts) {
+    try {
+      fs.accessSync(part, mode);
+    } catch (error) {
+      return storageError(error, `use ${part}`);
+    }
   }
+  return undefined;
 }
 
 /** The error for a file of somebody else's, which stays as it is. */

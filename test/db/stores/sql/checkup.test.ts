@@ -185,7 +185,7 @@ test('what was changed since it was found wrong is not removed', async () => {
   assert.deepEqual(await faultsOf(path), []);
 });
 
-test('files that others can use are named, and taken from them', async () => {
+test('files that others can use are named, and closed to them', async () => {
   const path = await database();
   fs.mkdirSync(`${path}-state`, { mode: 0o700 });
   fs.chmodSync(path, 0o644);
@@ -193,7 +193,7 @@ test('files that others can use are named, and taken from them', async () => {
   const fault = await faultOf(path);
   assert.equal(fault.name, 'permissions');
   assert.match(fault.fact, /queue\.db can be used by others \(mode 644\); .*queue\.db-state .*\(mode 755\)$/);
-  assert.equal(await fault.repair?.(), 'taken from them');
+  assert.equal(await fault.repair?.(), 'put right');
   assert.deepEqual(await faultsOf(path), []);
 });
 
@@ -211,6 +211,19 @@ for (const folder of ['logs', 'workers']) {
     assert.match((await faultOf(path)).fact, /a\.log is no file$/);
   });
 }
+
+test('files that their owner cannot write to are named, and opened to him', async () => {
+  const path = await database();
+  const store = sqliteStore(path);
+  await store.jobs.countJobs(); // makes what is shared
+  fs.chmodSync(`${path}-shm`, 0o400); // as SQLite makes it where the database is read-only
+  const fault = await faultOf(path);
+  assert.equal(fault.name, 'permissions');
+  assert.match(fault.fact, /queue\.db-shm cannot be used by you \(mode 400\)$/);
+  await fault.repair?.();
+  assert.deepEqual(await faultsOf(path), []);
+  await store.close();
+});
 
 test('files of others, and links, are to be put right by hand', { skip: process.geteuid?.() !== 0 }, async () => {
   const path = await database();
