@@ -55,8 +55,14 @@ export class RunDirectory {
     }
   }
 
+  /** @throws QueuectlError STORAGE: it cannot be told */
   hasEntered(workerId: string): boolean {
-    return fs.existsSync(this.guard(workerId));
+    const guard = this.guard(workerId);
+    try {
+      return fs.statSync(guard, { throwIfNoEntry: false }) !== undefined;
+    } catch (error) {
+      throw storageError(error, `look at ${guard}`);
+    }
   }
 
   /** Sees to it that no command of a worker begins any more; what is noted of those that run stays. */

@@ -31,6 +31,19 @@ test('a worker may start commands from when it has entered until it is condemned
   assert.deepEqual(names(), []);
 });
 
+test('a guard that cannot be looked at is not taken for one that is gone: the worker would end its commands', () => {
+  const { run } = newDirectory();
+  run.enter('w1');
+  const workers = join(run.path, 'workers');
+  fs.renameSync(workers, `${workers}.away`);
+  fs.symlinkSync(workers, workers); // a link to itself, which keeps even root out
+  assert.throws(() => run.hasEntered('w1'), { code: 'STORAGE', data: { errno: 'ELOOP', path: run.guard('w1') } });
+  fs.rmSync(workers);
+  assert.equal(run.hasEntered('w1'), false);
+  fs.renameSync(`${workers}.away`, workers);
+  assert.equal(run.hasEntered('w1'), true);
+});
+
 test('where a worker runs is known from when it has entered until it is forgotten', () => {
   const { run } = newDirectory();
   assert.equal(run.placeOf('w1'), undefined);
