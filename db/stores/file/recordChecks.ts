@@ -131,7 +131,8 @@ function repairRecords({ paths, clock, underLock }: Checkup): Promise<string> {
       contents: perFile((file) =>
         contentOfJobs(file, file.name === 'queue' ? records.listQueue() : records.listDead()),
       ),
-      header: (named) => ({ journal: 1, first: journal.nextSeq, folded_at: now, fold_ms: 0, ...named }),
+      // The gap behind a seal tells those who follow the former journal to read the snapshot again.
+      header: (named) => ({ journal: 1, first: journal.nextSeq + 1, folded_at: now, fold_ms: 0, ...named }),
     };
     replaceSnapshot(paths, held, next, { seal: () => sealDamaged(paths.journal) });
     return `${described(records)} are kept; the former files are in ${kept}`;

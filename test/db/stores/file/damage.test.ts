@@ -10,7 +10,7 @@ import { PROGRAM } from '../../../helpers/runCli.js';
 import { tempStore } from '../../../helpers/tempStore.js';
 import { BESIDE_WORKERS, fileStore } from '../../../helpers/testStore.js';
 import { foldingStore } from './foldingStore.js';
-import { onFsCall } from './fsCalls.js';
+import { names, onFsCall } from './fsCalls.js';
 import { contentsOf } from './steps.js';
 
 /** A store at rest with two jobs and two dead ones; or with three more commits in its journal, as a crash leaves it. */
@@ -340,6 +340,24 @@ describe('the doctor keeps', () => {
     const dir = await newStore({ atRest: false });
     edit(dir, 'queue.json', () => array(pendingJob({ id: 'other' })));
     assert.deepEqual(await ids(dir), { jobs: ['other', 'c', 'd', 'e'], dead: ['x', 'y'] });
+  });
+
+  test('jobs that a fold cut short has added, also for those who have followed the journal before', async () => {
+    const dir = await newStore();
+    const [store, follower] = [fileStore(dir), fileStore(dir)];
+    await follower.jobs.listJobs();
+    const end = onFsCall((call) => {
+      if (call.name !== 'renameSync' || !names(call, 'journal.ndjson')) return undefined;
+      throw Object.assign(new Error('EIO'), { code: 'EIO' });
+    });
+    try {
+      await store.jobs.createJob(pendingJob({ id: 'c', created_at: T0 + 1 }));
+    } finally {
+      end();
+    }
+    edit(dir, 'dlq.json', (whole) => whole.slice(0, -10));
+    assert.deepEqual((await ids(dir)).jobs, ['a', 'b', 'c']);
+    assert.equal((await follower.jobs.getJob('c'))?.id, 'c');
   });
 
   test('the settings that are right, and those it does not know', async () => {
