@@ -58,9 +58,10 @@ export function fold(view: View, paths: StorePaths, held: HeldLock, now: number,
 }
 
 /** The number that the next journal begins with. A gap before it tells those who follow to read the snapshot again. */
-function firstNumberAfter({ journal, isSnapshotAhead }: View, hasUnnumbered: boolean): number {
-  const seal = journal === null || journal.sealed ? 0 : 1;
-  return (journal?.nextSeq ?? 1) + seal + (hasUnnumbered || isSnapshotAhead ? 1 : 0);
+function firstNumberAfter({ journal, isSnapshotAnother }: View, hasUnnumbered: boolean): number {
+  if (journal === null) return 1; // there is none to be followed
+  const seal = journal.sealed ? 0 : 1;
+  return journal.nextSeq + seal + (hasUnnumbered || isSnapshotAnother ? 1 : 0);
 }
 
 /** What the files are to hold; null for one that stays. */

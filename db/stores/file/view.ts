@@ -47,7 +47,7 @@ export class View {
   /** The snapshot is not the one the journal names: somebody edited it at rest, and it is taken as it is. */
   private edited = false;
   /** The snapshot is not the one that the sealed journal names: it may have jobs that the journal has not. */
-  isSnapshotAhead = false;
+  private isAhead = false;
 
   private base: PerFile<BaseFile> | null;
   private commits: Pick<Commit, 'change' | 'seq'>[] = [];
@@ -134,7 +134,7 @@ export class View {
     this.identities = perFile(({ name }) => journal.header[name]);
     this.changedFiles.clear();
     this.edited = false;
-    this.isSnapshotAhead = false;
+    this.isAhead = false;
   }
 
   private reopen(): View {
@@ -165,6 +165,11 @@ export class View {
     return this.journalNow === null || this.journalNow.sealed || this.edited;
   }
 
+  /** Whether the snapshot may have what neither the one that the journal names nor the journal has. */
+  get isSnapshotAnother(): boolean {
+    return this.edited || this.isAhead;
+  }
+
   /** Whether a fold must write this file. */
   isChangedIn({ name }: SnapshotFile): boolean {
     return this.changedFiles.has(name);
@@ -190,7 +195,7 @@ export class View {
         throw damaged(found.path, `${what} the file that ${this.paths.journal} continues`);
       }
       // Behind a seal it is the next snapshot, of a fold that was cut short: what the journal has is in it.
-      if (journal?.sealed) this.isSnapshotAhead = true;
+      if (journal?.sealed) this.isAhead = true;
       else this.edited = true;
     }
     if (this.edited) this.load();

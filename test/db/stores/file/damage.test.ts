@@ -440,6 +440,21 @@ describe('a file edited by hand at rest', () => {
     ['replaced by a copy', (path) => replace(path, (jobs) => JSON.stringify(jobs))],
     ['only touched', (path) => fs.utimesSync(path, 1, 1)],
   ];
+  test('it is taken also by those who followed the journal before, and look again only after others have gone on', async () => {
+    const dir = await newStore();
+    const follower = fileStore(dir);
+    await follower.jobs.listJobs();
+    rewrite(join(dir, 'queue.json'), () => array(pendingJob({ id: 'b' })));
+    const other = fileStore(dir, BESIDE_WORKERS);
+    await other.jobs.createJob(pendingJob({ id: 'c', created_at: T0 + 1 }));
+    assert.deepEqual(
+      (await follower.jobs.listJobs()).map(({ id }) => id),
+      ['b', 'c'],
+    );
+    await other.close();
+    await follower.close();
+  });
+
   for (const [what, edit] of edits) {
     test(`${what}, it is taken and written anew with the next change`, async () => {
       const dir = await newStore();
