@@ -7,7 +7,7 @@ import { ForkServer } from './run/forkServer.js';
 import { clearGroupNote } from './run/groupNote.js';
 import type { Ending, Launcher, Progress, Run } from './run/launcher.js';
 import { OutputLimit } from './run/outputLimit.js';
-import { endGroup } from './run/processGroup.js';
+import { endGroup, groupExists } from './run/processGroup.js';
 import { SpawnLauncher } from './run/spawnLauncher.js';
 
 export type { Run };
@@ -69,7 +69,12 @@ export class JobProcessor {
       },
     });
     const end = async (graceMs: number) => {
-      const patience = setTimeout(() => this.launcher.giveUp(), graceMs + PATIENCE_MS);
+      const losePatience = () => {
+        // A group that is still there may be another user's by now (sudo), whom nobody here can end: none is stuck then.
+        if (group !== undefined && groupExists(group)) patience = setTimeout(losePatience, PATIENCE_MS);
+        else this.launcher.giveUp();
+      };
+      let patience = setTimeout(losePatience, graceMs + PATIENCE_MS);
       await started.promise;
       if (group !== undefined && !hasEnded) await endGroup(group, graceMs);
       await ending.promise;

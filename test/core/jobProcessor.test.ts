@@ -19,7 +19,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { JobProcessor, lastLineOf, type Run } from '../../core/jobProcessor.js';
 import { ForkServer } from '../../core/run/forkServer.js';
 import { isLeader, readGroupNote } from '../../core/run/groupNote.js';
-import type { Launcher } from '../../core/run/launcher.js';
+import type { Launcher, Progress } from '../../core/run/launcher.js';
 import { endGroup, groupExists } from '../../core/run/processGroup.js';
 import { SpawnLauncher } from '../../core/run/spawnLauncher.js';
 import type { Outcome } from '../../db/model/lifecycle.js';
@@ -557,3 +557,35 @@ test('a worker ends by itself, and so does its fork server', { timeout: DEADLINE
   if (onLinux) assert.deepEqual(lines.slice(0, -1), inheritedFiles(), 'not even its IPC channel reaches a command');
   await waitFor(() => isGone(Number(lines.at(-1))));
 });
+
+test(
+  'a launcher is given up once a group is gone of which it tells nothing, and not for one that nobody can end',
+  onLinuxOnly,
+  async (t) => {
+    const group = 4_194_305; // above the highest pid of Linux
+    let isThere = true;
+    t.mock.method(process, 'kill', () => {
+      throw Object.assign(new Error('kill'), { code: isThere ? 'EPERM' : 'ESRCH' });
+    });
+    let tell: Progress | undefined;
+    const giveUp = t.mock.fn(() => tell?.ended({ kind: 'signaled', signal: 'SIGKILL' }));
+    const launch = (_run: Run, progress: Progress) => {
+      tell = progress;
+      progress.started(group);
+    };
+    const { ended, end } = new JobProcessor({ launch, giveUp, close() {} }).process(newRun('sudo true'));
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const over = end(0);
+    t.mock.timers.tick(60_000);
+    assert.equal(giveUp.mock.callCount(), 0);
+    isThere = false;
+    t.mock.timers.tick(5000);
+    assert.equal(giveUp.mock.callCount(), 1);
+    await over;
+    assert.deepEqual(await ended, {
+      kind: 'signaled',
+      signal: 'SIGKILL',
+      lastLine: '(its log cannot be read: ENOENT)',
+    });
+  },
+);
