@@ -225,10 +225,10 @@ describe('a worker', { timeout: 300_000 }, () => {
   });
 
   test('gives a sign of life while it is held up', async (t) => {
+    const goOn = new Latch();
+    t.after(() => goOn.set()); // before that which waits for the worker
     const { worker, ended, launcher, queue, store } = await startWorker({ commands: ['a', 'b'] });
     await waitFor(() => launcher.commands.includes('a'));
-    const goOn = new Latch();
-    t.after(() => goOn.set());
     const takeTurn = queue.takeTurn.bind(queue);
     const turn = t.mock.method(queue, 'takeTurn', async (...words: Parameters<typeof takeTurn>) => {
       await goOn.wait(300_000);
