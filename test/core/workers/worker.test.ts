@@ -9,7 +9,6 @@ import { RunDirectory } from '../../../core/run/runDirectory.js';
 import type { JobEvent } from '../../../core/workers/messages.js';
 import { Worker } from '../../../core/workers/worker.js';
 import { QueuectlError } from '../../../utils/errors.js';
-import { Latch } from '../../../utils/latch.js';
 import { currentIdentity } from '../../../utils/processIdentity.js';
 import { tempStore } from '../../helpers/tempStore.js';
 import { fileStore } from '../../helpers/testStore.js';
@@ -225,13 +224,16 @@ describe('a worker', { timeout: 300_000 }, () => {
   });
 
   test('gives a sign of life while it is held up', async (t) => {
-    const goOn = new Latch();
-    t.after(() => goOn.set()); // before that which waits for the worker
+    let letGo = () => {};
+    const isLetGo = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    t.after(letGo); // before that which waits for the worker
     const { worker, ended, launcher, queue, store } = await startWorker({ commands: ['a', 'b'] });
     await waitFor(() => launcher.commands.includes('a'));
     const takeTurn = queue.takeTurn.bind(queue);
     const turn = t.mock.method(queue, 'takeTurn', async (...words: Parameters<typeof takeTurn>) => {
-      await goOn.wait(300_000);
+      await isLetGo;
       return takeTurn(...words);
     });
     launcher.end('a', SUCCESS);
@@ -240,7 +242,7 @@ describe('a worker', { timeout: 300_000 }, () => {
     await waitFor(() => mock.callCount() > 0);
     assert.equal((await queue.counts()).processing, 1);
     turn.mock.restore();
-    goOn.set();
+    letGo();
     worker.stop();
     await waitFor(async () => (await queue.counts()).completed === 1);
     launcher.close();
