@@ -8,6 +8,7 @@ import type { Ending, Launcher, Progress, Run } from '../../../core/run/launcher
 import { RunDirectory } from '../../../core/run/runDirectory.js';
 import type { JobEvent } from '../../../core/workers/messages.js';
 import { Worker } from '../../../core/workers/worker.js';
+import { delay } from '../../../utils/delay.js';
 import { QueuectlError } from '../../../utils/errors.js';
 import { Latch } from '../../../utils/latch.js';
 import { currentIdentity } from '../../../utils/processIdentity.js';
@@ -341,6 +342,8 @@ describe('a worker', { timeout: 300_000 }, () => {
     await waitFor(() => troubles.length > 0);
     assert.match(troubles[0] ?? '', /^a job could not be started: cannot make .*\/logs: not a directory/);
     await waitFor(async () => (await queue.list('pending')).length === 1);
+    await delay(100);
+    assert.equal(troubles.length, 1, 'it tries again at once');
     rmSync(`${dir}/logs`);
     await waitFor(() => launcher.commands.includes('a'));
     assert.deepEqual(
