@@ -21,7 +21,7 @@ async function runSecondAttempt(store: TestStore, first: number): Promise<void> 
   await waitFor(() => store.lines('ran').length === 1);
   await waitFor(() => !runs(first));
   store.go();
-  await waitFor(async () => (await store.counts()).completed === 1);
+  await waitFor(() => store.completed() === 1);
   await store.ok('worker-stop');
   assert.deepEqual(store.lines('ran'), ['2'], 'attempt 1 began while attempt 2 ran');
 }
