@@ -58,6 +58,8 @@ interface Slot {
 
 export class Worker {
   private readonly news = new Latch();
+  /** Set when it is told to stop, or to stop at once. */
+  private readonly stopping = new Latch();
   private readonly running = new Map<string, Slot>();
   private ended: EndedAttempt[] = [];
   private stops: 'no' | 'when the jobs have ended' | 'now' = 'no';
@@ -80,6 +82,7 @@ export class Worker {
   stop(): void {
     if (this.stops === 'no') this.stops = 'when the jobs have ended';
     this.news.set();
+    this.stopping.set();
   }
 
   /** Ends the current jobs and gives them back. */
@@ -87,6 +90,7 @@ export class Worker {
     this.stops = 'now';
     for (const slot of this.running.values()) giveBack(slot, slot.graceMs);
     this.news.set();
+    this.stopping.set();
   }
 
   /** Works until it is stopped. */
@@ -98,12 +102,13 @@ export class Worker {
         try {
           await this.work();
           if (this.watchesAsNeeded() && this.ended.length === 0 && this.hasWork()) await this.sleep();
-          errors = 0;
+          if (this.startError === undefined) errors = 0;
         } catch (error) {
           if (!(error instanceof QueuectlError)) throw error;
           if (errors === 0) this.options.onError(error);
           if (this.stops !== 'no' && this.running.size === 0) return; // what has ended is recovered by others
-          await this.news.wait(Math.min(PAUSE_MS[0] * 2 ** errors, PAUSE_MS[1]));
+          // Not for news: what it does itself is news to it, such as that a job could not be started.
+          await this.stopping.wait(Math.min(PAUSE_MS[0] * 2 ** errors, PAUSE_MS[1]));
           errors += 1;
         }
       }

@@ -430,67 +430,6 @@ async function serverPid(processor: JobProcessor): Promise<number> {
   return Number(logOf(run));
 }
 
-test('a fork server that is killed takes its commands with it, and the next one works', onLinuxOnly, async (t) => {
-  const processor = new JobProcessor(newForkServer());
-  t.after(() => processor.close());
-  const run = newRun('sleep 60 & echo $$; wait');
-  const command = processor.process(run);
-  const pgid = await pidIn(run);
-  endsAfter(t, pgid);
-  const server = await serverPid(processor);
-  assert.equal(lookUp(server)?.pgid, server, "a terminal's signals do not reach it");
-  process.kill(server, 'SIGKILL');
-  assert.deepEqual(await command.ended, signaled('SIGKILL', String(pgid)));
-  assert.equal(groupExists(pgid), false);
-  assert.deepEqual(await processor.process(newRun('exit 3')).ended, exited(3));
-  assert.notEqual(await serverPid(processor), server);
-});
-
-test('a command whose note is gone is not started again when the fork server dies', onLinuxOnly, async (t) => {
-  const processor = new JobProcessor(newForkServer());
-  t.after(() => processor.close());
-  const server = await serverPid(processor);
-  const run = newRun('echo $$; sleep 60');
-  const command = processor.process(run);
-  const pgid = await pidIn(run);
-  endsAfter(t, pgid);
-  await delay(100); // it tells of the command when that has not ended at once
-  rmSync(run.groupNote);
-  process.kill(server, 'SIGKILL');
-  assert.deepEqual(await command.ended, signaled('SIGKILL', String(pgid)));
-  assert.equal(groupExists(pgid), false);
-});
-
-test('commands can be ended though the fork server is stopped', onLinuxOnly, async (t) => {
-  const processor = new JobProcessor(new ForkServer(new SpawnLauncher()));
-  t.after(() => processor.close());
-  const server = await serverPid(processor);
-  const run = newRun('echo $$; sleep 60');
-  const begun = processor.process(run);
-  const pgid = await pidIn(run);
-  endsAfter(t, pgid);
-  process.kill(server, 'SIGSTOP');
-  const waiting = processor.process(newRun('sleep 60'));
-  await Promise.all([begun.end(0), waiting.end(0)]);
-  assert.deepEqual(await begun.ended, signaled('SIGKILL', String(pgid)));
-  assert.deepEqual(await waiting.ended, signaled('SIGKILL'));
-  assert.equal(groupExists(pgid), false);
-});
-
-test('a fork server survives a signal to everything', onLinuxOnly, async (t) => {
-  const processor = new JobProcessor(newForkServer());
-  t.after(() => processor.close());
-  const run = newRun('trap "exit 7" TERM; echo $$; sleep 60 & wait');
-  const command = processor.process(run);
-  const pgid = await pidIn(run);
-  endsAfter(t, pgid);
-  const server = await serverPid(processor);
-  for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM', 'SIGPIPE']) process.kill(server, signal);
-  assert.equal(await serverPid(processor), server);
-  await command.end(TOO_LONG_MS);
-  assert.deepEqual(await command.ended, exited(7, String(pgid)));
-});
-
 for (const [what, program] of [
   ['no perl', undefined],
   ['a perl that fails', '#!/bin/sh\nexit 1\n'],
@@ -515,47 +454,110 @@ for (const [what, program] of [
   });
 }
 
-test('an idle fork server uses no processor time', onLinuxOnly, async (t) => {
-  const processor = new JobProcessor(newForkServer());
-  t.after(() => processor.close());
-  const run = newRun('echo $$; exec sleep 60');
-  const command = processor.process(run);
-  const server = await serverPid(processor);
-  const useOf = () => [
-    readFileSync(`/proc/${server}/stat`, 'utf8').split(' ').slice(13, 15),
-    readFileSync(`/proc/${server}/status`, 'utf8').match(/ctxt_switches:\s*\d+/g),
-  ];
-  await delay(100); // it tells of the command when that has not ended at once
-  await waitFor(() => readFileSync(`/proc/${server}/stat`, 'utf8').includes(') S '));
-  const before = useOf();
-  await delay(1000);
-  assert.deepEqual(useOf(), before);
-  await command.end(0);
-});
-
 const FIXTURE = join(import.meta.dirname, '..', 'fixtures', 'oneCommand.ts');
 
-test('when the worker is killed, its commands are too', onLinuxOnly, async (t) => {
-  const run = newRun('sleep 60 & echo $PPID $$; wait');
-  const worker = fork(FIXTURE, [run.logFile, run.command], { execArgv: ['--import', 'tsx'] });
-  t.after(() => worker.kill('SIGKILL'));
-  await waitFor(() => statSync(run.logFile, { throwIfNoEntry: false })?.size);
-  const [server = 0, pgid = 0] = logOf(run).split(' ').map(Number);
-  endsAfter(t, pgid);
-  assert.notEqual(server, worker.pid);
-  worker.kill('SIGKILL');
-  await once(worker, 'exit');
-  await waitFor(() => !groupExists(pgid) && isGone(server));
-});
+describe('the process of a fork server', { concurrency: true }, () => {
+  test('a fork server that is killed takes its commands with it, and the next one works', onLinuxOnly, async (t) => {
+    const processor = new JobProcessor(newForkServer());
+    t.after(() => processor.close());
+    const run = newRun('sleep 60 & echo $$; wait');
+    const command = processor.process(run);
+    const pgid = await pidIn(run);
+    endsAfter(t, pgid);
+    const server = await serverPid(processor);
+    assert.equal(lookUp(server)?.pgid, server, "a terminal's signals do not reach it");
+    process.kill(server, 'SIGKILL');
+    assert.deepEqual(await command.ended, signaled('SIGKILL', String(pgid)));
+    assert.equal(groupExists(pgid), false);
+    assert.deepEqual(await processor.process(newRun('exit 3')).ended, exited(3));
+    assert.notEqual(await serverPid(processor), server);
+  });
 
-test('a worker ends by itself, and so does its fork server', { timeout: DEADLINE_MS }, async () => {
-  const run = newRun('ls /proc/$$/fd; echo $PPID; exit 5');
-  const worker = fork(FIXTURE, [run.logFile, run.command], { execArgv: ['--import', 'tsx'] });
-  const [code] = await once(worker, 'exit');
-  assert.equal(code, 5);
-  const lines = logOf(run).trim().split('\n');
-  if (onLinux) assert.deepEqual(lines.slice(0, -1), inheritedFiles(), 'not even its IPC channel reaches a command');
-  await waitFor(() => isGone(Number(lines.at(-1))));
+  test('a command whose note is gone is not started again when the fork server dies', onLinuxOnly, async (t) => {
+    const processor = new JobProcessor(newForkServer());
+    t.after(() => processor.close());
+    const server = await serverPid(processor);
+    const run = newRun('echo $$; sleep 60');
+    const command = processor.process(run);
+    const pgid = await pidIn(run);
+    endsAfter(t, pgid);
+    await delay(100); // it tells of the command when that has not ended at once
+    rmSync(run.groupNote);
+    process.kill(server, 'SIGKILL');
+    assert.deepEqual(await command.ended, signaled('SIGKILL', String(pgid)));
+    assert.equal(groupExists(pgid), false);
+  });
+
+  test('commands can be ended though the fork server is stopped', onLinuxOnly, async (t) => {
+    const processor = new JobProcessor(new ForkServer(new SpawnLauncher()));
+    t.after(() => processor.close());
+    const server = await serverPid(processor);
+    const run = newRun('echo $$; sleep 60');
+    const begun = processor.process(run);
+    const pgid = await pidIn(run);
+    endsAfter(t, pgid);
+    process.kill(server, 'SIGSTOP');
+    const waiting = processor.process(newRun('sleep 60'));
+    await Promise.all([begun.end(0), waiting.end(0)]);
+    assert.deepEqual(await begun.ended, signaled('SIGKILL', String(pgid)));
+    assert.deepEqual(await waiting.ended, signaled('SIGKILL'));
+    assert.equal(groupExists(pgid), false);
+  });
+
+  test('a fork server survives a signal to everything', onLinuxOnly, async (t) => {
+    const processor = new JobProcessor(newForkServer());
+    t.after(() => processor.close());
+    const run = newRun('trap "exit 7" TERM; echo $$; sleep 60 & wait');
+    const command = processor.process(run);
+    const pgid = await pidIn(run);
+    endsAfter(t, pgid);
+    const server = await serverPid(processor);
+    for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM', 'SIGPIPE']) process.kill(server, signal);
+    assert.equal(await serverPid(processor), server);
+    await command.end(TOO_LONG_MS);
+    assert.deepEqual(await command.ended, exited(7, String(pgid)));
+  });
+
+  test('an idle fork server uses no processor time', onLinuxOnly, async (t) => {
+    const processor = new JobProcessor(newForkServer());
+    t.after(() => processor.close());
+    const run = newRun('echo $$; exec sleep 60');
+    const command = processor.process(run);
+    const server = await serverPid(processor);
+    const useOf = () => [
+      readFileSync(`/proc/${server}/stat`, 'utf8').split(' ').slice(13, 15),
+      readFileSync(`/proc/${server}/status`, 'utf8').match(/ctxt_switches:\s*\d+/g),
+    ];
+    await delay(100); // it tells of the command when that has not ended at once
+    await waitFor(() => readFileSync(`/proc/${server}/stat`, 'utf8').includes(') S '));
+    const before = useOf();
+    await delay(1000);
+    assert.deepEqual(useOf(), before);
+    await command.end(0);
+  });
+
+  test('when the worker is killed, its commands are too', onLinuxOnly, async (t) => {
+    const run = newRun('sleep 60 & echo $PPID $$; wait');
+    const worker = fork(FIXTURE, [run.logFile, run.command], { execArgv: ['--import', 'tsx'] });
+    t.after(() => worker.kill('SIGKILL'));
+    await waitFor(() => statSync(run.logFile, { throwIfNoEntry: false })?.size);
+    const [server = 0, pgid = 0] = logOf(run).split(' ').map(Number);
+    endsAfter(t, pgid);
+    assert.notEqual(server, worker.pid);
+    worker.kill('SIGKILL');
+    await once(worker, 'exit');
+    await waitFor(() => !groupExists(pgid) && isGone(server));
+  });
+
+  test('a worker ends by itself, and so does its fork server', { timeout: DEADLINE_MS }, async () => {
+    const run = newRun('ls /proc/$$/fd; echo $PPID; exit 5');
+    const worker = fork(FIXTURE, [run.logFile, run.command], { execArgv: ['--import', 'tsx'] });
+    const [code] = await once(worker, 'exit');
+    assert.equal(code, 5);
+    const lines = logOf(run).trim().split('\n');
+    if (onLinux) assert.deepEqual(lines.slice(0, -1), inheritedFiles(), 'not even its IPC channel reaches a command');
+    await waitFor(() => isGone(Number(lines.at(-1))));
+  });
 });
 
 test(

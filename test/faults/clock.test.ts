@@ -70,7 +70,7 @@ describe('a clock', { concurrency: 3, skip: faketimeMissing }, () => {
     assertDone(await clock.queuectl(store, 'worker-start', '--count', '2'), 'worker-start');
     await eventually(() => store.lines('runs').length > COUNT / 5);
     clock.set('+1d');
-    await eventually(async () => (await store.counts()).completed === COUNT + 1);
+    await eventually(() => store.completed() === COUNT + 1);
     await eventually(() => store.dead().length === 1);
     await assertIdle(store);
     await store.ok('worker-stop');
@@ -90,7 +90,7 @@ describe('a clock', { concurrency: 3, skip: faketimeMissing }, () => {
       await eventually(() => store.queue().some(({ id, state }) => id === 'new' && state === 'completed'));
       await assertIdle(store);
       clock.set('+0');
-      await eventually(async () => (await store.counts()).completed === COUNT + 1);
+      await eventually(() => store.completed() === COUNT + 1);
       await assertIdle(store);
       await store.ok('worker-stop');
       assert.deepEqual(runs(store), [...jobs().map(({ id }) => id), 'new'].sort());
@@ -113,7 +113,7 @@ describe('a clock', { concurrency: 3, skip: faketimeMissing }, () => {
     });
     const isAhead = (_id: string, at: number) => at % clocks.length === 0;
     const ahead = ids.filter(isAhead);
-    await eventually(async () => (await store.counts()).completed === COUNT + ids.length - ahead.length);
+    await eventually(() => store.completed() === COUNT + ids.length - ahead.length);
     await assertIdle(store);
     await store.ok('worker-stop');
     assert.deepEqual(runs(store), [...jobs().map(({ id }) => id), ...ids.filter((id) => !ahead.includes(id))].sort());

@@ -49,12 +49,16 @@ describe('a command whose files may not grow', { concurrency: 2, skip: needs }, 
 async function cutWritesShort(scenario: Scenario): Promise<void> {
   const trial = await Trial.of(scenario);
   const sizes = Array.from({ length: LARGEST_BYTES / STEP_BYTES }, (_, step) => 1 + step * STEP_BYTES);
+  let sufficient = 0;
   const ends = await each(sizes, 2, async (bytes) => {
+    if (sufficient >= 2) return trial.after; // a higher limit changes nothing
     const { dir, ended } = await trial.runUnder(['prlimit', `--fsize=${bytes}`], `up-to-${bytes}`);
-    return checkEnd(trial, dir, ended, `files of up to ${bytes} bytes`);
+    const end = await checkEnd(trial, dir, ended, `files of up to ${bytes} bytes`);
+    if (isDone(ended, '') && ended.stderr === '') sufficient += 1;
+    return end;
   });
   assert.equal(ends[0], trial.before, 'it works without files');
-  assert.equal(ends.at(-1), trial.after, 'the limits are too low');
+  assert.ok(sufficient >= 2, 'the limits are too low');
 }
 
 /** @returns the contents found */

@@ -104,7 +104,7 @@ describe('a job that kills its worker each time', { skip: process.platform !== '
     await store.startWorkers('--concurrency', '3');
     await eventually(() => store.dead().length === 1);
     await store.enqueue({ id: 'later', command: 'true' });
-    await eventually(async () => (await store.counts()).completed === 3);
+    await eventually(() => store.completed() === 3);
     await store.ok('worker-stop');
     assert.deepEqual(
       store.dead().map(({ id, attempts, error }) => [id, attempts, error]),

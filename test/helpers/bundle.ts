@@ -1,4 +1,6 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { after } from 'node:test';
 import { build } from 'esbuild';
 
 /**
@@ -25,4 +27,19 @@ export async function bundle(source: string, directory: string): Promise<string>
     },
   });
   return outfile;
+}
+
+const CACHE = join(import.meta.dirname, '..', '..', 'node_modules', '.cache');
+const made: string[] = [];
+
+after(() => {
+  for (const directory of made) rmSync(directory, { recursive: true, force: true });
+});
+
+/** Bundles a program that looks for packages: where it finds this project's, until the tests of this file are over. */
+export function bundleHere(source: string): Promise<string> {
+  mkdirSync(CACHE, { recursive: true });
+  const directory = mkdtempSync(join(CACHE, 'program-'));
+  made.push(directory);
+  return bundle(source, directory);
 }

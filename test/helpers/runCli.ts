@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { errnoCode } from '../../utils/errors.js';
@@ -31,7 +31,7 @@ export const withoutAdvice = (stderr: string): string =>
     );
 
 /** Runs the built program to its end. */
-export async function runCli(
+export function runCli(
   args: readonly string[],
   { dataDir, input = '', env = {}, cwd = process.cwd() }: RunOptions,
 ): Promise<RunResult> {
@@ -40,6 +40,11 @@ export async function runCli(
     // The compiled code of Node.js would lie in the data directory.
     env: { PATH: process.env.PATH, HOME: dataDir, NODE_DISABLE_COMPILE_CACHE: '1', QUEUECTL_DATA_DIR: dataDir, ...env },
   });
+  return resultOf(child, input);
+}
+
+/** Gives a process its input, and waits for its end. */
+export async function resultOf(child: ChildProcessWithoutNullStreams, input: string | Buffer = ''): Promise<RunResult> {
   const ended = new Promise<number | null>((resolve, reject) => {
     child.on('error', reject);
     child.on('close', resolve);

@@ -189,7 +189,7 @@ describe('doctor', { concurrency: 2 }, () => {
   storeTest('moves logs of no job away, but not while files from before a repair are kept', async (store) => {
     await store.enqueue({ id: 'a', command: 'echo a' }, { id: 'b/b', command: 'echo b' });
     await store.startWorkers();
-    await waitFor(async () => (await store.counts()).completed === 2);
+    await waitFor(() => store.completed() === 2);
     await store.ok('worker-stop');
     const logs = () => fs.readdirSync(join(store.dataDir, 'logs')).sort();
     const wanted = logs();

@@ -29,10 +29,7 @@ const DRIVES_A_TERMINAL = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200e\
 
 async function drain(store: TestStore): Promise<void> {
   await store.startWorkers('--concurrency', '4');
-  await waitFor(async () => {
-    const { pending, processing, failed } = await store.counts();
-    return pending + processing + failed === 0;
-  }, 30_000);
+  await waitFor(() => store.completed() === store.queue().length, 30_000);
   await store.ok('worker-stop');
 }
 

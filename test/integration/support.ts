@@ -173,6 +173,11 @@ export class TestStore {
     return this.shelf.queue();
   }
 
+  /** How many are completed, for who waits for that: to ask the program all the time takes as much time as to run it. */
+  completed(): number {
+    return this.queue().filter(({ state }) => state === 'completed').length;
+  }
+
   dead(): DeadEntry[] {
     return this.shelf.dead();
   }

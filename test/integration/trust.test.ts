@@ -158,7 +158,7 @@ storeTest('a link in the place of a log leads nobody out of the store', async (s
   fs.mkdirSync(join(store.dataDir, 'logs'), { recursive: true, mode: 0o700 });
   fs.symlinkSync(victim, join(store.dataDir, 'logs/a~1.log'));
   await store.startWorkers();
-  await waitFor(async () => (await store.counts()).completed === 2);
+  await waitFor(() => store.completed() === 2);
   await store.ok('worker-stop');
   assert.equal(fs.readFileSync(victim, 'utf8'), 'untouched');
   assert.equal(await store.ok('logs', 'a'), 'written\n');

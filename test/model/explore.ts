@@ -39,7 +39,7 @@ async function filled(steps: (typeof SCENARIOS)[number]['before']): Promise<File
     () => false,
   );
   const program = { dir, clockMs: CLOCK_MS, role: 'command', steps } as const;
-  const { failed } = await replay.runAlone(program, FOUNDER, (call) => system.perform(call));
+  const { failed } = await replay.runAlone(program, FOUNDER, system);
   if (failed !== undefined) throw new Error(failed);
   return system.files;
 }

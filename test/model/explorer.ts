@@ -17,7 +17,7 @@ import {
   type Progress,
   type Sight,
 } from './promises.js';
-import { type Lie, type Perform, type Point, pidOf, Replay, SIMULATED_DIR, show } from './replay.js';
+import { type Lie, type Point, pidOf, Replay, SIMULATED_DIR, show } from './replay.js';
 import { type Descriptors, type Files, NO_DESCRIPTORS, System } from './simulatedFs.js';
 
 export interface Scenario {
@@ -167,7 +167,7 @@ export class Explorer {
         () => true,
         () => false,
       );
-      const point = await replay.start((call) => system.perform(call));
+      const point = await replay.start(system);
       actors.push(identified({ point, descriptors: system.descriptors, isDead: false, floor: undefined }));
     }
     const { long, short = 0, brief = 0 } = this.scenario.budget;
@@ -244,7 +244,6 @@ export class Explorer {
       (ino) => actors.some(({ descriptors }, n) => n !== index && isOpenIn(descriptors, ino)),
     );
     if (kills !== undefined) system.sweep();
-    const perform: Perform = (call) => system.perform(call);
     const settle = (point: Point): State => {
       if (point.failed !== undefined) this.noteFailure(`process ${index + 1} failed: ${point.failed}`, state, move);
       const hasEnded = point.call === undefined;
@@ -257,7 +256,7 @@ export class Explorer {
       const others = actors.map((other, n) => (n === index ? next : other));
       return { files, now, actors: others, budget, last: index, index: -1 };
     };
-    const point = replay.step(actor.point, perform);
+    const point = replay.step(actor.point, system);
     return point instanceof Promise ? point.then(settle) : settle(point);
   }
 

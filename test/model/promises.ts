@@ -40,7 +40,7 @@ function systemAlone(files: Files, now: number): System {
 
 async function run(system: System, steps: Program['steps'], clockMs: number): Promise<unknown[]> {
   const program: Program = { dir: SIMULATED_DIR, clockMs, role: 'command', steps };
-  const { acknowledged, failed } = await runAlone(program, OBSERVER, (call) => system.perform(call));
+  const { acknowledged, failed } = await runAlone(program, OBSERVER, system);
   assert.equal(failed, undefined, `somebody who comes now cannot ${steps.map(({ verb }) => verb).join(', ')}`);
   return acknowledged.map((json) => JSON.parse(json) as unknown);
 }

@@ -3,8 +3,9 @@
  *
  * The store calls the system synchronously, and what it does depends on nothing but what those calls return. So all that
  * happened to a process is the list of the answers it got. To see its next call, the code is run from its start, is given
- * these answers, and is abandoned at the call that comes after them. What was seen once is kept in a tree, so that no
- * list of answers is tried twice.
+ * these answers, and stands at the call that comes after them. It then goes on in a copy of the machine, as if nobody
+ * else did anything, up to its next attempt to get the lock: those points are met, too, and need no run of their own.
+ * What was seen once is kept in a tree, so that no list of answers is tried twice.
  *
  * A call that no other process can notice or influence is no point of its own: it is made together with the call before.
  */
@@ -57,6 +58,12 @@ type Branch = Point | Quiet;
 /** Makes a call of the process that is being run. */
 export type Perform = (call: Call) => Answer;
 
+/** The machine as the process that is being run sees it. */
+export interface Machine {
+  perform(call: Call): Answer;
+  copy(): Machine;
+}
+
 /**
  * Takes a safeguard away by a lie about what a call returns.
  *
@@ -94,8 +101,8 @@ class Run {
   private touchedLock = false;
   private triedAt = -1;
   signature: number | undefined;
-  /** The quiet calls made beyond those that were known. */
-  readonly made: Made[] = [];
+  /** The calls made beyond those that were known, since it stood somewhere. */
+  made: Made[] = [];
   readonly acknowledged: string[] = [];
   failed: string | undefined;
   pending: Call | undefined;
@@ -106,8 +113,9 @@ class Run {
   constructor(
     readonly process: number,
     private readonly history: readonly Made[],
-    private readonly perform: Perform,
-    private readonly everythingIsQuiet: boolean,
+    private machine: Machine,
+    /** Whether to go on in a copy of the machine; if absent, no call is one to stand at. */
+    private readonly stand: ((run: Run) => boolean) | undefined,
     private readonly dir: string,
     private readonly isCoarse: boolean,
     private readonly lie: Lie | undefined,
@@ -153,7 +161,8 @@ class Run {
     else if (!isSame(known.call, call)) throw new Error(`not as before: ${show(call)}, and it was ${show(known.call)}`);
     this.noteCall(call);
     this.lastName = call.name;
-    const answer = known?.answer ?? this.lie?.(call, this.perform, this.signature) ?? this.perform(call);
+    const perform: Perform = (made) => this.machine.perform(made);
+    const answer = known?.answer ?? this.lie?.(call, perform, this.signature) ?? perform(call);
     if (known === undefined) this.made.push({ call, answer });
     if (this.made.length > CALLS_MAX) throw new Error('it makes calls without end');
     this.next += 1;
@@ -163,13 +172,16 @@ class Run {
   }
 
   private haltAhead(call: Call): void {
-    if (this.everythingIsQuiet) return;
+    if (this.stand === undefined) return;
     const hasOnlyLooked = call.name === 'wait' && !this.touchedLock;
     if (!hasOnlyLooked && this.isQuiet(call)) return;
     if (hasOnlyLooked) this.backTo = this.triedAt;
     this.pending = call;
-    this.abandoned = true;
-    throw ABANDONED;
+    this.abandoned = !this.stand(this);
+    if (this.abandoned) throw ABANDONED;
+    this.machine = this.machine.copy();
+    this.pending = undefined;
+    this.made = [];
   }
 
   private noteCall(call: Call): void {
@@ -281,8 +293,8 @@ export class Replay {
     private readonly lie?: Lie,
   ) {}
 
-  start(perform: Perform): Promise<Point> {
-    return this.expand(undefined, undefined, [], perform);
+  start(machine: Machine): Promise<Point> {
+    return this.expand(undefined, new Map(), [], machine);
   }
 
   /**
@@ -290,8 +302,9 @@ export class Replay {
    *
    * @returns where it stands then; a promise when that was not known yet
    */
-  step(from: Point, perform: Perform): Point | Promise<Point> {
+  step(from: Point, machine: Machine): Point | Promise<Point> {
     if (from.call === undefined) throw new Error('a process that has ended makes no calls');
+    const perform: Perform = (made) => machine.perform(made);
     const met: Made[] = [];
     let at: Branch = from;
     let call = from.call;
@@ -299,35 +312,48 @@ export class Replay {
       const answer: Answer = this.lie?.(call, perform, from.signature) ?? perform(call);
       met.push({ call, answer });
       const branch: Branch | undefined = at.branches.get(answer.key);
-      if (branch === undefined) return this.expand(from, at, met, perform);
+      if (branch === undefined) return this.expand(from, at.branches, met, machine);
       if (!('quiet' in branch)) return branch;
       at = branch;
       call = branch.quiet;
     }
   }
 
-  /** Runs the code up to its next point. @param at where the last of the answers in `met` was given */
+  /**
+   * Runs the code up to its next point, and on.
+   *
+   * @param branches of where the last of the answers in `met` was given
+   * @returns its next point
+   */
   private async expand(
     from: Point | undefined,
-    at: Branch | undefined,
+    branches: Map<string, Branch>,
     met: readonly Made[],
-    perform: Perform,
+    machine: Machine,
   ): Promise<Point> {
     const before = [...(from?.history ?? []), ...met];
-    const made = new Run(this.process, before, perform, false, this.program.dir, this.isCoarse, this.lie);
-    await execute(made, this.program);
-    const point =
-      made.backTo === undefined ? this.pointOf(made, from, [...before, ...made.made]) : ancestor(from, made.backTo);
-    let branches = at?.branches ?? new Map<string, Branch>();
-    let key = met.at(-1)?.answer.key ?? '';
-    for (const { call, answer } of made.made) {
-      const quiet: Quiet = { quiet: call, branches: new Map() };
-      branches.set(key, quiet);
-      branches = quiet.branches;
-      key = answer.key;
-    }
-    branches.set(key, point);
-    return point;
+    let first: Point | undefined;
+    let last: { point: Point | undefined; history: readonly Made[]; branches: Map<string, Branch> } = {
+      point: from,
+      history: before,
+      branches,
+    };
+    const stand = (run: Run): boolean => {
+      const [entered, quiet] = first === undefined ? [met.at(-1), run.made] : [run.made[0], run.made.slice(1)];
+      const { point: parent, history } = last;
+      const known = points;
+      const point =
+        run.backTo === undefined ? this.pointOf(run, parent, [...history, ...run.made]) : ancestor(parent, run.backTo);
+      link(last.branches, entered?.answer.key ?? '', quiet, point);
+      first ??= point;
+      last = { point, history: point.history, branches: point.branches };
+      return points > known && run.pending !== undefined && !isTry(run.pending);
+    };
+    const run = new Run(this.process, before, machine, stand, this.program.dir, this.isCoarse, this.lie);
+    await execute(run, this.program);
+    if (!run.abandoned) stand(run);
+    if (first === undefined) throw new Error('it stands nowhere');
+    return first;
   }
 
   private pointOf(made: Run, parent: Point | undefined, history: readonly Made[]): Point {
@@ -340,9 +366,22 @@ export class Replay {
   }
 }
 
+/** Keeps where the quiet calls after an answer lead. */
+function link(from: Map<string, Branch>, answer: string, calls: readonly Made[], to: Point): void {
+  let [branches, key] = [from, answer];
+  for (const { call, answer } of calls) {
+    const quiet: Quiet = { quiet: call, branches: new Map() };
+    branches.set(key, quiet);
+    branches = quiet.branches;
+    key = answer.key;
+  }
+  branches.set(key, to);
+}
+
 function pointOf(made: Run, parent: Point | undefined, history: readonly Made[]): Point {
   points += 1;
-  const { pending: call, acknowledged, failed, looksAtLock, signature } = made;
+  const { pending: call, failed, looksAtLock, signature } = made;
+  const acknowledged = [...made.acknowledged];
   const told = toldId(`${made.process} ${acknowledged.join('\n')} ${call === undefined}`);
   return { id: points, call, acknowledged, told, failed, looksAtLock, signature, parent, history, branches: new Map() };
 }
@@ -365,9 +404,9 @@ function ancestor(from: Point | undefined, age: number): Point {
 export async function runAlone(
   program: Program,
   process: number,
-  perform: Perform,
+  machine: Machine,
 ): Promise<{ acknowledged: string[]; failed: string | undefined }> {
-  const alone = new Run(process, [], perform, true, program.dir, false, undefined);
+  const alone = new Run(process, [], machine, undefined, program.dir, false, undefined);
   await execute(alone, program);
   return alone;
 }

@@ -148,6 +148,11 @@ export class System {
     private readonly isOpenElsewhere: (ino: number) => boolean,
   ) {}
 
+  copy(): System {
+    const { files, descriptors, pid, now, isRunning, isOpenElsewhere } = this;
+    return new System(files, descriptors, pid, now, isRunning, isOpenElsewhere);
+  }
+
   perform(call: Call): Answer {
     const { path = '', fd = 0 } = call;
     const ino = this.files.names.get(path);

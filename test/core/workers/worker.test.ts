@@ -1,13 +1,14 @@
 /** The worker loop, with commands that end when the test says so. */
 import assert from 'node:assert/strict';
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
-import { after, describe, type TestContext, test } from 'node:test';
+import { after, before, describe, mock, test } from 'node:test';
 import { JobProcessor } from '../../../core/jobProcessor.js';
 import { QueueManager } from '../../../core/queueManager.js';
 import type { Ending, Launcher, Progress, Run } from '../../../core/run/launcher.js';
 import { RunDirectory } from '../../../core/run/runDirectory.js';
 import type { JobEvent } from '../../../core/workers/messages.js';
 import { Worker } from '../../../core/workers/worker.js';
+import { delay } from '../../../utils/delay.js';
 import { QueuectlError } from '../../../utils/errors.js';
 import { currentIdentity } from '../../../utils/processIdentity.js';
 import { tempStore } from '../../helpers/tempStore.js';
@@ -54,6 +55,16 @@ class StandIn implements Launcher {
   giveUp(): void {}
 }
 
+/** How far the clock that nobody sets is ahead of the machine's. */
+let aheadSeconds = 0;
+/** Lets time pass for the worker, but not for its timers: it looks at the clock when it is awake, and that is often here. */
+const pass = (seconds: number) => {
+  aheadSeconds += seconds;
+};
+/** After so long a worker that is awake gives its next sign of life. */
+const SIGN_SECONDS = 3;
+const IDLE_MS = 20;
+
 /** A worker that runs until the test stops it, on a store with some jobs. */
 async function startWorker({ commands = ['a'], concurrency = 1, hasLogs = true, supervisorId = '' }) {
   const dir = tempStore();
@@ -61,6 +72,7 @@ async function startWorker({ commands = ['a'], concurrency = 1, hasLogs = true, 
   const { store } = fileStore(dir, { role: 'worker' });
   const run = new RunDirectory(dir);
   const queue = new QueueManager(store);
+  await queue.setConfig('worker_idle_delay', IDLE_MS);
   await queue.enqueueAll(commands.map((command) => ({ id: command, command, max_retries: 0 })));
   await store.workers.register({
     ...currentIdentity(),
@@ -107,6 +119,14 @@ const describeEvent = (event: JobEvent) =>
   event.kind === 'job started' ? `${event.id} started ${event.attempt}` : `${event.id} ${event.as}`;
 
 describe('a worker', { timeout: 300_000 }, () => {
+  before(() => {
+    const clock = process.hrtime.bind(process);
+    mock.method(process, 'hrtime', () => {
+      const [seconds, nanoseconds] = clock();
+      return [seconds + aheadSeconds, nanoseconds];
+    });
+  });
+
   test('runs one job after the other and tells of each', async () => {
     const { worker, ended, launcher, events, queue } = await startWorker({ commands: ['a', 'b'] });
     await waitFor(() => launcher.commands.includes('a'));
@@ -190,6 +210,7 @@ describe('a worker', { timeout: 300_000 }, () => {
       const { run, ended, launcher, endings, queue } = await startWorker({ commands: ['a', 'b'] });
       await waitFor(() => launcher.commands.includes('a'));
       lose(run);
+      pass(SIGN_SECONDS);
       await waitFor(() => endings.length > 0);
       launcher.end('a', KILLED);
       await ended;
@@ -207,6 +228,7 @@ describe('a worker', { timeout: 300_000 }, () => {
     assert.ok(job?.state === 'processing');
     await queue.handleRetry(job, { kind: 'given back' });
     const again = await queue.getNextJob('w2');
+    pass(SIGN_SECONDS);
     await waitFor(() => endings.length > 0);
     launcher.end('a', SUCCESS);
     await ended;
@@ -217,6 +239,7 @@ describe('a worker', { timeout: 300_000 }, () => {
   test('gives a sign of life for its supervisor, too, which gives none itself', async (t) => {
     const { worker, ended, store } = await startWorker({ commands: [], supervisorId: 's1' });
     const { mock } = t.mock.method(store.workers, 'heartbeat');
+    pass(SIGN_SECONDS);
     await waitFor(() => mock.callCount() >= 2);
     assert.deepEqual(new Set(mock.calls.map(({ arguments: [id] }) => id)), new Set(['w1', 's1']));
     worker.stop();
@@ -249,29 +272,24 @@ describe('a worker', { timeout: 300_000 }, () => {
     await ended;
   });
 
-  /** The worker's clock, which it can be sent ahead of. */
-  function mockClock(t: TestContext): { aheadSeconds: number } {
-    const ahead = { aheadSeconds: 0 };
-    const clock = process.hrtime.bind(process);
-    t.mock.method(process, 'hrtime', () => {
-      const [seconds, nanoseconds] = clock();
-      return [seconds + ahead.aheadSeconds, nanoseconds];
-    });
-    return ahead;
-  }
-
   test('a sign of life that took long is as old as its beginning', async (t) => {
     const { worker, ended, launcher, queue, store } = await startWorker({ concurrency: 2 });
     await waitFor(() => launcher.commands.includes('a'));
-    const clock = mockClock(t);
+    let isGiven = false;
     const { mock } = t.mock.method(store.workers, 'heartbeat', async () => {
-      if (clock.aheadSeconds > 0) throw NO_SPACE;
-      clock.aheadSeconds = 31;
+      if (isGiven) throw NO_SPACE;
+      isGiven = true;
+      pass(31);
     });
-    await waitFor(() => mock.callCount() > 0);
+    const oneMoreTry = async () => {
+      const calls = mock.callCount();
+      pass(SIGN_SECONDS);
+      await waitFor(() => mock.callCount() > calls);
+    };
+    await oneMoreTry();
     await queue.enqueue({ id: 'b', command: 'b' });
-    const calls = mock.callCount();
-    await waitFor(() => mock.callCount() > calls + 1);
+    await oneMoreTry();
+    await oneMoreTry();
     assert.deepEqual(launcher.commands, ['a']);
     launcher.end('a', SUCCESS);
     worker.stop();
@@ -281,33 +299,38 @@ describe('a worker', { timeout: 300_000 }, () => {
   test('when it can give no sign of life it claims nothing, then ends what runs, and goes on when it can', async (t) => {
     const { worker, ended, launcher, endings, events, troubles, queue, store } = await startWorker({ concurrency: 2 });
     await waitFor(() => launcher.commands.includes('a'));
-    const clock = mockClock(t);
     const heartbeat = t.mock.method(store.workers, 'heartbeat', async () => {
       throw NO_SPACE;
     });
-    await waitFor(() => heartbeat.mock.callCount() > 0);
+    const oneMoreTry = async () => {
+      const calls = heartbeat.mock.callCount();
+      pass(SIGN_SECONDS);
+      await waitFor(() => heartbeat.mock.callCount() > calls);
+    };
+    await oneMoreTry();
 
-    clock.aheadSeconds = 31;
+    pass(31 - SIGN_SECONDS);
     await queue.enqueue({ id: 'b', command: 'b', max_retries: 0 });
-    const calls = heartbeat.mock.callCount();
-    await waitFor(() => heartbeat.mock.callCount() > calls + 1);
+    await oneMoreTry();
+    await oneMoreTry();
     assert.deepEqual([launcher.commands, endings], [['a'], []]);
 
-    clock.aheadSeconds = 52; // it was late to notice, so less is left than the five seconds of kill_grace
+    pass(52 - 31 - 2 * SIGN_SECONDS); // it was late to notice, so less is left than the five seconds of kill_grace
     await waitFor(() => endings.length > 0);
-    const [, graceMs] = /^a within (\d+) ms$/.exec(endings[0] ?? '') ?? [];
+    const [, graceMs] = /^a within ([\d.]+) ms$/.exec(endings[0] ?? '') ?? [];
     assert.ok(Number(graceMs) <= 3000, endings[0]);
     assert.match(
       troubles.join(),
       /^no sign of life .*ended and given back: cannot write: no space left on device\. Make/,
     );
-    const ending = heartbeat.mock.callCount();
-    await waitFor(() => heartbeat.mock.callCount() > ending + 1);
+    await oneMoreTry();
+    await oneMoreTry();
     launcher.end('a', KILLED);
     await waitFor(() => events.includes('a release'));
     assert.deepEqual(launcher.commands, []);
 
     heartbeat.mock.restore();
+    pass(SIGN_SECONDS);
     await waitFor(() => launcher.commands.length === 2);
     for (const command of ['a', 'b']) launcher.end(command, SUCCESS);
     await waitFor(async () => (await queue.counts()).completed === 2);
@@ -321,6 +344,8 @@ describe('a worker', { timeout: 300_000 }, () => {
     await waitFor(() => troubles.length > 0);
     assert.match(troubles[0] ?? '', /^a job could not be started: cannot make .*\/logs: not a directory/);
     await waitFor(async () => (await queue.list('pending')).length === 1);
+    await delay(100);
+    assert.equal(troubles.length, 1, 'it tries again at once');
     rmSync(`${dir}/logs`);
     await waitFor(() => launcher.commands.includes('a'));
     assert.deepEqual(

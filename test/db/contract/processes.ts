@@ -3,8 +3,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { after } from 'node:test';
+import { after, before } from 'node:test';
 import type { StoreAddress } from '../../../db/index.js';
+import { bundleHere } from '../../helpers/bundle.js';
 import { pendingJob } from '../../helpers/jobFactory.js';
 import { waitFor } from '../../helpers/waitFor.js';
 import type { StoreKind } from './kinds.js';
@@ -16,6 +17,12 @@ const INCREMENTS = 50;
 /** Of stores that live in one process there is nothing to see. */
 export function describeProcesses(kind: StoreKind): void {
   topic(kind, 'several processes', (storeTest) => {
+    let program: string;
+    before(async () => {
+      program = await bundleHere(join(import.meta.dirname, 'program.ts'));
+    });
+    const start = (address: StoreAddress | undefined, ...args: string[]) => startProgram(program, address, ...args);
+
     storeTest('four claim 400 jobs: each job is claimed once', async (store, _other, { address }) => {
       const jobs = Array.from({ length: 400 }, (_, n) => pendingJob({ id: `job-${n}` }));
       await store.jobs.createJobs(jobs.map((job) => ({ job, hasNewId: true })));
@@ -63,9 +70,8 @@ interface Started {
   readonly printed: Promise<string[]>;
 }
 
-function start(address: StoreAddress | undefined, ...args: string[]): Started {
-  const program = join(import.meta.dirname, 'program.ts');
-  const child = spawn(process.execPath, ['--import', 'tsx', program, JSON.stringify(address), ...args], {
+function startProgram(program: string, address: StoreAddress | undefined, ...args: string[]): Started {
+  const child = spawn(process.execPath, [program, JSON.stringify(address), ...args], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const { stdout } = child;

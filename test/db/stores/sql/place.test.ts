@@ -3,18 +3,17 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { before } from 'node:test';
 import { checkDatabase } from '../../../../db/stores/sql/checkup.js';
 import { Database } from '../../../../db/stores/sql/database.js';
 import { sqlitePaths } from '../../../../db/stores/sql/paths.js';
 import { salvage } from '../../../../db/stores/sql/salvage.js';
 import { QueuectlError } from '../../../../utils/errors.js';
+import { bundleHere } from '../../../helpers/bundle.js';
 import { pendingJob, T0 } from '../../../helpers/jobFactory.js';
 import { describe, test } from '../../../helpers/sqliteTest.js';
 import type { TestStore } from '../../../helpers/testStore.js';
 import { sqliteStore, tempDatabase } from './support.js';
-
-/** Run where it is: the driver is looked for beside the program. */
-const PROGRAM = join(import.meta.dirname, 'killedProgram.ts');
 
 const idsOf = async (store: TestStore) => (await store.jobs.listJobs()).map(({ id }) => id).sort();
 
@@ -159,15 +158,16 @@ describe('what is no database any more', () => {
 });
 
 describe('a process that is killed before any one of its calls', () => {
+  let program: string;
+  before(async () => {
+    program = await bundleHere(join(import.meta.dirname, 'killedProgram.ts'));
+  });
+
   /** @returns whether it was killed */
   function kill(task: string, path: string, call: number): boolean {
-    const { signal, status, stderr } = spawnSync(
-      process.execPath,
-      ['--import', 'tsx', PROGRAM, task, path, `${call}`],
-      {
-        encoding: 'utf8',
-      },
-    );
+    const { signal, status, stderr } = spawnSync(process.execPath, [program, task, path, `${call}`], {
+      encoding: 'utf8',
+    });
     if (signal !== 'SIGKILL') assert.equal(status, 0, stderr);
     return signal === 'SIGKILL';
   }
