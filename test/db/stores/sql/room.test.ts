@@ -97,7 +97,7 @@ mountingTests(import.meta.filename, () => {
         await store.close();
         setReadOnly(true);
         const reader = sqliteStore(path);
-        const error = { code: 'STORAGE', message: /queue\.db: read-only file system\. The file system is read-only; / };
+        const error = { code: 'STORAGE', message: /\/disk: read-only file system\. The file system is read-only; / };
         await assert.rejects(reader.jobs.createJob(pendingJob()), error);
         await assert.rejects(reader.jobs.listJobs(), error);
         await reader.close();
