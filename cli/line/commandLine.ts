@@ -92,6 +92,9 @@ export function readOptions<const F extends readonly Flag[]>(
     const typed = name.length === 1 ? `-${name}` : `--${name}`;
     const flag = accepted.find((known) => known.name === name);
     if (flag === undefined) {
+      const long = accepted.find((known) => name.length === 1 && beforeDashes.includes(`-${known.name}`));
+      if (long !== undefined)
+        throw usage(`unknown flag -${long.name}`, `Did you mean --${long.name}? See \`${help}\`.`);
       const names = accepted.map((known) => known.name);
       const meant = nearest(name, names);
       const like = meant === undefined ? otherwise : `Did you mean --${meant}? See \`${help}\`.`;

@@ -62,6 +62,8 @@ export function adviseInPlaceOfFlag(
 /** The words that are meant by those that a command does not take. */
 export function adviseInPlaceOfWords(command: string, [first = '', second, ...more]: readonly string[]) {
   if (more.length > 0) return undefined;
+  if (command === 'worker-start' && second === undefined && /^[1-9]\d*$/.test(first))
+    return [command, '--count', first];
   if (command === 'list' && second === undefined && isState(first)) return ['list', '--state', first];
   const [name, value] = command === 'config-get' ? [first, second] : (/^([^=]+)=(.+)$/s.exec(first)?.slice(1) ?? []);
   const key = findConfigKey(name?.replaceAll('-', '_') ?? '');

@@ -130,6 +130,11 @@ export function warn(fact: string): void {
   else say(`warning: ${fact}`);
 }
 
+/** Says what a person may want to know, and need do nothing about. */
+export function note(fact: string): void {
+  if (!speaksJson) say(fact);
+}
+
 /** Says something on stderr, in the program's name. */
 export function say(text: string): void {
   talk(`queuectl: ${visible(text)}`);

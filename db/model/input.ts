@@ -47,9 +47,6 @@ export function checkJobInput(value: unknown): JobInput {
   }
   const invalid = (field: string, fact: string, remedy: string) =>
     new QueuectlError('INVALID', fact, remedy, { data: { field } });
-  if (value.command === undefined) {
-    throw invalid('command', 'the job has no "command"', 'Add "command" with the shell command.');
-  }
   for (const field of Object.keys(value)) {
     const found = value[field];
     const rule = RULES.get(field);
@@ -60,6 +57,9 @@ export function checkJobInput(value: unknown): JobInput {
     if (rule.holds(found)) continue;
     const remedy = rule.remedy?.(found) ?? 'Correct the job.';
     throw invalid(field, `"${field}" must be ${rule.words}, not ${quote(found)}`, remedy);
+  }
+  if (value.command === undefined) {
+    throw invalid('command', 'the job has no "command"', 'Add "command" with the shell command.');
   }
   return value as unknown as JobInput; // every field has just been checked
 }

@@ -38,6 +38,8 @@ export const runAtRule: Rule = {
   holds: isInteger(EARLIEST_RUN_AT, LATEST_TIME),
   words: `${timeRule.words}, not before 2001-09-09`,
   remedy: (value) => {
+    const asDate = typeof value === 'string' ? Date.parse(value) : Number.NaN;
+    if (runAtRule.holds(asDate)) return `If it is meant as a date, give ${asDate}: ${new Date(asDate).toISOString()}.`;
     const inMs = typeof value === 'number' ? Math.round(value * 1000) : Number.NaN;
     return runAtRule.holds(inMs)
       ? `If it is meant in seconds, give ${inMs}: ${new Date(inMs).toISOString()}.`
@@ -76,6 +78,8 @@ export const orNull = (rule: Rule): Rule => ({
   holds: (value) => value === null || rule.holds(value),
   words: `${rule.words}, or null`,
 });
+
+export const inUnit = (unit: string, rule: Rule): Rule => ({ ...rule, words: `${rule.words} (${unit})` });
 
 export type Fields = Record<string, unknown>;
 export const isFields = (value: unknown): value is Fields =>

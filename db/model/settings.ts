@@ -1,6 +1,6 @@
 import { QueuectlError } from '../../utils/errors.js';
 import { quote } from '../../utils/text.js';
-import { BACKOFF_LIMIT, integerRule, numberRule, type Rule, retriesRule, TIMEOUT_LIMIT } from './rules.js';
+import { BACKOFF_LIMIT, integerRule, inUnit, numberRule, type Rule, retriesRule, TIMEOUT_LIMIT } from './rules.js';
 
 export interface Config {
   /** Retries of a job that does not say. */
@@ -36,12 +36,12 @@ export const DEFAULT_CONFIG: Config = {
 const CONFIG_RULES: Record<ConfigKey, Rule> = {
   max_retries: retriesRule,
   backoff_base: numberRule(1, 3600),
-  backoff_max: numberRule(0, BACKOFF_LIMIT),
+  backoff_max: inUnit('seconds', numberRule(0, BACKOFF_LIMIT)),
   backoff_jitter: numberRule(0, 1),
-  job_timeout: numberRule(0, TIMEOUT_LIMIT),
-  kill_grace: numberRule(0, 3600),
-  log_max_bytes: integerRule(0, 1_000_000_000_000),
-  worker_idle_delay: integerRule(10, 3_600_000),
+  job_timeout: inUnit('seconds', numberRule(0, TIMEOUT_LIMIT)),
+  kill_grace: inUnit('seconds', numberRule(0, 3600)),
+  log_max_bytes: inUnit('bytes', integerRule(0, 1_000_000_000_000)),
+  worker_idle_delay: inUnit('milliseconds', integerRule(10, 3_600_000)),
 };
 
 /** What each setting says, in a line. */

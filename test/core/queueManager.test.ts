@@ -249,7 +249,7 @@ describe('setConfig', () => {
     ['backoff_base', 0.5, 'backoff_base must be a number from 1 to 3600, not 0.5'],
     ['backoff_base', Number.POSITIVE_INFINITY, 'backoff_base must be a number from 1 to 3600, not Infinity'],
     ['backoff_base', Number.NaN, 'backoff_base must be a number from 1 to 3600, not NaN'],
-    ['worker_idle_delay', 9, 'worker_idle_delay must be an integer from 10 to 3600000, not 9'],
+    ['worker_idle_delay', 9, 'worker_idle_delay must be an integer from 10 to 3600000 (milliseconds), not 9'],
   ];
   for (const [key, value, fact] of refused) {
     test(`refuses ${key} ${value}`, async () => {

@@ -21,9 +21,10 @@ export interface RunResult {
   readonly stderr: string;
 }
 
-/** What stderr has besides what an `enqueue` says where no worker is, and a `worker-stop` that has to wait. */
+/** What stderr has besides what is said where a queue is new, where no worker is, and by a `worker-stop` that has to wait. */
 export const withoutAdvice = (stderr: string): string =>
   stderr
+    .replace(/^queuectl: a new queue begins in .*\n/m, '')
     .replace(/^queuectl: no worker is running\. Start one: queuectl worker-start( --data-dir \S+)?\n/m, '')
     .replace(
       /^Waiting for .*\. `queuectl worker-stop --now` (ends what runs|also wakes what was stopped \(SIGSTOP\))\.\n/m,

@@ -15,7 +15,7 @@ import { storeTest, type TestStore } from './support.js';
 
 /** The command line that a message ends with, or has between backquotes. */
 function adviceIn(stderr: string): string {
-  const [, quoted, last] = /`(queuectl [^`]+)`|: (queuectl .*)\n$/s.exec(stderr) ?? [];
+  const [, quoted, last] = /`(queuectl [^`]+)`|: (queuectl .*)\n$/s.exec(stderr.replace(NEW_QUEUE, '')) ?? [];
   const advice = quoted ?? last;
   assert.ok(advice, `no advice in ${JSON.stringify(stderr)}`);
   return advice;
@@ -35,6 +35,7 @@ async function drain(store: TestStore): Promise<void> {
   await store.ok('worker-stop');
 }
 
+const NEW_QUEUE = /^queuectl: a new queue begins in .*\n/m;
 const NO_WORKER = 'queuectl: no worker is running. Start one: queuectl worker-start';
 
 describe('the words of a job', { concurrency: 2 }, () => {
@@ -98,7 +99,7 @@ describe('the words of a job', { concurrency: 2 }, () => {
       const refused = await type(store, `queuectl enqueue ${typed}`);
       assert.deepEqual([refused.code, refused.stdout], [2, ''], typed);
       const followed = await type(store, adviceIn(refused.stderr));
-      assert.deepEqual([followed.code, followed.stderr], [0, `${NO_WORKER}\n`], refused.stderr);
+      assert.deepEqual([followed.code, followed.stderr.replace(NEW_QUEUE, '')], [0, `${NO_WORKER}\n`], refused.stderr);
       assert.equal(store.queue().at(-1)?.command, command);
     }
     assert.equal(store.job('x').command, `ls -l 'a b'`);
@@ -290,8 +291,20 @@ describe('what a command says besides its result', { concurrency: 2 }, () => {
       [1, `queuectl: no job "job1". There is no queue in ${store.shelf.place} yet.\n`],
     );
     assert.equal(store.isThere(), false);
+    const begun = `queuectl: a new queue begins in ${store.shelf.place}\n`;
+    assert.equal((await store.run(['enqueue', 'true'])).stderr, `${NO_WORKER}\n${begun}`);
     assert.equal((await store.run(['enqueue', 'true'])).stderr, `${NO_WORKER}\n`);
     assert.equal((await store.run(['status'])).stderr, '');
+  });
+
+  storeTest('that workers begin a new queue, and where', async (store) => {
+    assert.equal((await store.run(['worker-start'])).stderr, `queuectl: a new queue begins in ${store.shelf.place}\n`);
+    await store.ok('worker-stop');
+    const flags = ['--data-dir', join(store.root, 'other')];
+    const { ended, output } = await store.startForeground('run', ...flags);
+    assert.match(output(), /^Starting 1 worker process\.\.\.\n(.*\n)?queuectl: a new queue begins in .*\/other\n/);
+    await store.ok('worker-stop', ...flags);
+    assert.equal(await ended, 0);
   });
 
   storeTest('that nobody works, and how to start who does', async (store) => {
@@ -311,7 +324,7 @@ describe('what a command says besides its result', { concurrency: 2 }, () => {
         'Stopping all workers...\nAll workers stopped.\n',
       );
     }
-    assert.equal((await store.run(['enqueue', '-', ...flags], 'true\n')).stderr, stderr);
+    assert.equal((await store.run(['enqueue', '-', ...flags], 'true\n')).stderr, stderr.replace(NEW_QUEUE, ''));
     assert.equal((await store.run(['enqueue', 'true', '--json', ...flags])).stderr, '');
     assert.equal((await store.run(['enqueue', '-', ...flags])).stderr, '', 'no job, no advice');
   });

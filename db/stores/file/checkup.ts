@@ -39,7 +39,10 @@ export async function* checkFiles(checkup: Checkup): AsyncGenerator<Check> {
   yield await looked('file system', () => checkRoom(paths));
   yield await looked('ownership', () => checkOwnership(paths.dir, partsOf(paths)));
   yield await looked('permissions', () => checkPermissions(paths.dir, partsOf(paths)));
-  yield await looked('config.json', () => checkConfig(checkup));
+  const config = await looked('config.json', () => checkConfig(checkup));
+  yield config;
+  const after = await looked('config.json', () => checkConfig(checkup));
+  if (after.state === 'wrong' && after.fact !== config.fact) yield after; // what the repair of the rest leaves
   yield* checkRecords(checkup);
   yield await looked('lock', () => checkLock(checkup));
   yield await looked('temporary files', () => checkTempFiles(checkup));

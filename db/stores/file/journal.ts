@@ -68,6 +68,8 @@ export class Journal {
   repaired = false;
   /** Commits in the file, the seal not counted. */
   commits = 0;
+  /** Whole lines that are void because nobody can read them, those not counted that a writer has spoiled. */
+  unreadable = 0;
   /** Behind the last whole line that was read. */
   private offset: number;
   /** The size of the file when it was read last: beyond `offset` if it ends torn. */
@@ -154,6 +156,7 @@ export class Journal {
   private readLine(bytes: Buffer, at: number, apply: (commit: Commit) => void): void {
     if (this.sealed) return;
     const line = parseLine(bytes);
+    if (line === undefined && bytes.at(-1) !== SPOILER.charCodeAt(0)) this.unreadable += 1;
     if (line?.seal === true && line.seq === REPAIRED) {
       this.sealed = true;
       this.repaired = true;

@@ -38,10 +38,15 @@ export function* checkRecords(checkup: Checkup): Generator<Check> {
     view.close();
     yield whole(checkup, 'queue', counted(records.listQueue().length, 'job'), journal?.header.queue);
     yield whole(checkup, 'dlq', counted(records.count('dead'), 'job'), journal?.header.dlq);
-    const { commits = 0, sealed = false } = journal ?? {};
+    const { commits = 0, sealed = false, unreadable = 0 } = journal ?? {};
+    const voids =
+      unreadable === 0 ? '' : `; ${counted(unreadable, 'line')} that cannot be read, as of a write cut short`;
     if (journal === null && identityOf(paths.queue) !== null) yield goneJournal(checkup);
     else
-      yield ok('journal.ndjson', sealed ? 'a fold is to be finished' : `${counted(commits, 'commit')} not folded yet`);
+      yield ok(
+        'journal.ndjson',
+        `${sealed ? 'a fold is to be finished' : `${counted(commits, 'commit')} not folded yet`}${voids}`,
+      );
     return;
   }
   let salvaged: Salvage;

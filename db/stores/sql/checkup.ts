@@ -45,7 +45,10 @@ export async function* checkDatabase(database: Database, clock: Clock): AsyncGen
     if (findPlaceFault(paths, clock) !== undefined) return;
   }
   if (placeOf(paths)?.kind === 'nothing') {
-    yield ok('database', `${paths.database} is not there yet; the first job makes it`);
+    yield await looked('database', () => {
+      loadDriver(); // which the first job will need
+      return ok('database', `${paths.database} is not there yet; the first job makes it`);
+    });
     return;
   }
   const directory = dirname(paths.database);
@@ -256,7 +259,8 @@ async function checkRows(database: Database, clock: Clock, table: RecordTable): 
     const remedy = '`queuectl config-get` lists the known ones; use the newer queuectl that set the others.';
     return { name, state: 'wrong', fact, remedy };
   }
-  if (wrong.length === 0) return ok(name, seen === 0 ? 'none' : `${counted(seen, noun)}, each as it should be`);
+  if (wrong.length === 0)
+    return ok(name, seen === 0 ? `no ${noun} is kept` : `${counted(seen, noun)}, each as it should be`);
   return {
     name,
     state: 'wrong',

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { errnoCode, QueuectlError } from '../../../utils/errors.js';
+import { quoteWord } from '../../../utils/shell.js';
 
 export type Value = string | number | null;
 export type Row = Readonly<Record<string, unknown>>;
@@ -91,11 +92,20 @@ function packagedDriver(): Driver {
 
 const needed = () => `SQLite needs Node 22.13 or later, or the package ${PACKAGE}`;
 
-/** Where this program is installed for all directories, so must the package be. */
+/** Where this program is installed for all directories, so must the package be; for a clone, it must be in there. */
 function installCommand(): string {
-  const [, root] = /^(.*?)[\\/]node_modules[\\/]/.exec(fileURLToPath(import.meta.url)) ?? [];
-  const isGlobal = root !== undefined && !existsSync(join(root, 'package.json'));
-  return isGlobal ? INSTALL.replace('install', 'install --global') : INSTALL;
+  const program = fileURLToPath(import.meta.url);
+  const [, root] = /^(.*?)[\\/]node_modules[\\/]/.exec(program) ?? [];
+  if (root === undefined) {
+    const clone = ancestorWith('package.json', dirname(program));
+    return `(cd ${quoteWord(clone)} && ${INSTALL.replace('install', 'install --no-save')})`;
+  }
+  return existsSync(join(root, 'package.json')) ? INSTALL : INSTALL.replace('install', 'install --global');
+}
+
+function ancestorWith(file: string, directory: string): string {
+  const parent = dirname(directory);
+  return parent === directory || existsSync(join(directory, file)) ? directory : ancestorWith(file, parent);
 }
 
 /**

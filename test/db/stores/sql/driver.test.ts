@@ -39,7 +39,7 @@ function makePackage(root: string, version: string, main: string): string {
 
 describe('without node:sqlite and without a package', () => {
   const places: [where: string, folder: string, hasProject: boolean, command: string][] = [
-    ['a clone', 'dist', true, 'npm install better-sqlite3@12'],
+    ['a clone', 'dist', true, '(cd $root && npm install --no-save better-sqlite3@12)'],
     ['a project', 'node_modules/queuectl/dist', true, 'npm install better-sqlite3@12'],
     ['all directories', 'lib/node_modules/queuectl/dist', false, 'npm install --global better-sqlite3@12'],
   ];
@@ -48,7 +48,10 @@ describe('without node:sqlite and without a package', () => {
       const { root, program, elsewhere } = await install(folder);
       if (hasProject) fs.writeFileSync(join(root, 'package.json'), '{}');
       const { status, stderr } = run(program, elsewhere);
-      assert.deepEqual({ status, stderr }, { status: 1, stderr: `${NEEDED}. Install it: ${command}.\n` });
+      assert.deepEqual(
+        { status, stderr },
+        { status: 1, stderr: `${NEEDED}. Install it: ${command.replace('$root', root)}.\n` },
+      );
     });
   }
 });
@@ -65,14 +68,16 @@ describe('the package better-sqlite3', () => {
   }
 
   test('is not looked for in the current directory: what lies there is of somebody else', async () => {
-    const { program, elsewhere } = await install('dist');
+    const { root, program, elsewhere } = await install('node_modules/queuectl/dist');
+    fs.writeFileSync(join(root, 'package.json'), '{}');
     makePackage(elsewhere, '12.1.0', 'process.abort()');
     const stderr = `${NEEDED}. Install it: npm install better-sqlite3@12.\n`;
     assert.deepEqual(run(program, elsewhere), { status: 1, stdout: '', stderr });
   });
 
   test('of another version is not loaded: it would end the process', async () => {
-    const { root, program, elsewhere } = await install('dist');
+    const { root, program, elsewhere } = await install('node_modules/queuectl/dist');
+    fs.writeFileSync(join(root, 'package.json'), '{}');
     const directory = makePackage(root, '13.0.1', 'process.abort()');
     const { status, stderr } = run(program, elsewhere);
     const found = `${NEEDED} 12; ${directory} is version 13.0.1`;
