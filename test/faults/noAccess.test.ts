@@ -49,19 +49,19 @@ const PLACES: readonly (readonly [
 describe('a store that is not what it should be', { concurrency: 3 }, () => {
   for (const [title, name, put, expected] of PLACES) {
     storeTest(`${title} is named at once`, async (store) => {
-      await fill(store.dataDir);
+      await fill(store.directory);
       fs.mkdirSync(join(store.dataDir, 'workers'));
       const undo = replace(store, name, put);
       const culprit = join(store.dataDir, name === 'lock' ? '' : name);
-      assert.deepEqual(await refusedCommands({ dataDir: store.dataDir, culprit }), expected);
+      assert.deepEqual(await refusedCommands({ directory: store.directory, env: store.env, culprit }), expected);
       undo();
       await checkIntact(store);
     });
   }
 
   storeTest('a place where no directory can be made is named at once', async (store) => {
-    const dataDir = '/proc/queuectl/data';
-    assert.deepEqual(await refusedCommands({ dataDir }), WRITING);
+    const directory = '/proc/queuectl/data';
+    assert.deepEqual(await refusedCommands({ directory }), WRITING);
     const { code, stderr } = await store.run(['status']);
     assert.deepEqual([code, stderr], [0, `queuectl: warning: there is no queue in ${store.dataDir} yet\n`]);
   });
@@ -86,7 +86,7 @@ const MODES: readonly (readonly [title: string, name: string, mode: number, refu
 describe('a store that one may not use', { concurrency: 3, skip: nobodyMissing }, () => {
   for (const [title, name, mode, expected] of MODES) {
     storeTest(`${title} is named at once`, async (store) => {
-      await fill(store.dataDir);
+      await fill(store.directory);
       if (isRoot) giveToNobody(store.root);
       const path = join(store.dataDir, name);
       const was = fs.statSync(path).mode;

@@ -7,8 +7,8 @@ import { fill } from './scenarios.js';
 
 mountingTests(import.meta.filename, () => {
   storeTest('a read-only file system is named at once by what writes, and reading goes on', (store) =>
-    withTmpfs(store.dataDir, 'size=1m', async ({ setReadOnly }) => {
-      await fill(store.dataDir);
+    withTmpfs(store.directory, 'size=1m', async ({ setReadOnly }) => {
+      await fill(store.directory);
       setReadOnly(true);
       assert.deepEqual(await refusedCommands(store), WRITING);
       setReadOnly(false);

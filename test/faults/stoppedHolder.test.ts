@@ -92,7 +92,7 @@ const stateOf = (thread: string) => /^State:\s+(\w)/m.exec(fs.readFileSync(`${th
 describe('a holder of the lock that is stopped', { concurrency: 16, skip: straceMissing }, () => {
   for (const stop of COMMAND_STOPS) {
     storeTest(`a command that ${stop.title}: another takes over, and both jobs are there`, async (store) => {
-      await fill(store.dataDir);
+      await fill(store.directory);
       await enqueueTwo(store, stop);
       assert.deepEqual(idsOf(store.queue()), ['other', 'p', 'q', 'r', 'slow']);
       assert.deepEqual(idsOf(store.dead()), ['dead']);
@@ -101,9 +101,9 @@ describe('a holder of the lock that is stopped', { concurrency: 16, skip: strace
 
   for (const stop of LINE_STOPS) {
     storeTest(`a command that ${stop.title} while a worker lives: both jobs are there`, async (store) => {
-      await fillWithWorker(store.dataDir);
+      await fillWithWorker(store.directory);
       await enqueueTwo(store, stop);
-      removeWorker(store.dataDir);
+      removeWorker(store.directory);
       await store.ok('status');
       assert.deepEqual(idsOf(store.queue()), ['other', 'p', 'q', 'r', 'slow']);
       assert.deepEqual(idsOf(store.dead()), ['dead']);
