@@ -203,12 +203,14 @@ export class Database {
       if (kind === 'newer') throw newer(database);
       if (kind === 'outdated') migrated(connection);
       connection.prepare('PRAGMA journal_mode = WAL').get(); // it is made without, and so may a copy come back
+      connection.exec(`PRAGMA journal_size_limit = ${WAL_BYTES_MAX}`);
       this.session = new Session(connection, identity);
-      this.session.exec(`PRAGMA journal_size_limit = ${WAL_BYTES_MAX}`);
       return this.session;
     } catch (error) {
+      // To be found out now: with the connection the want of open files would be gone.
+      const told = isBusy(error) ? error : sqliteError(error, database);
       connection.close();
-      throw error;
+      throw told;
     }
   }
 

@@ -99,7 +99,12 @@ function findObstacle(path: string): unknown {
       return storageError(error, `use ${part}`);
     }
   }
-  return undefined;
+  try {
+    fs.closeSync(fs.openSync(dirname(path), 'r')); // not the database: to close that would end SQLite's locks
+    return undefined;
+  } catch (error) {
+    return storageError(error, `use ${path}`);
+  }
 }
 
 /** The error for a file of somebody else's, which stays as it is. */
