@@ -95,6 +95,7 @@ function findObstacle(path: string): unknown {
   for (const { part, mode } of parts) {
     try {
       fs.accessSync(part, mode);
+      if (part !== dirname(path) && fs.statSync(part).isDirectory()) throw errno('EISDIR');
     } catch (error) {
       return storageError(error, `use ${part}`);
     }
@@ -106,6 +107,8 @@ function findObstacle(path: string): unknown {
     return storageError(error, `use ${path}`);
   }
 }
+
+const errno = (code: string) => Object.assign(new Error(code), { code });
 
 /** The error for a file of somebody else's, which stays as it is. */
 export const notOurs = (path: string, what: string): QueuectlError =>
