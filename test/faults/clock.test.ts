@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, describe } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pidExists } from '../../utils/processIdentity.js';
-import { storeTest, type TestStore } from '../integration/support.js';
+import { aboutFiles, storeTest, type TestStore } from '../integration/support.js';
 import { assertDone, type Ended, each, eventually, missing, queuectl, run } from './run.js';
 import { fill } from './scenarios.js';
 
@@ -143,6 +143,7 @@ describe('a clock', { concurrency: 3, skip: faketimeMissing }, () => {
         assertDone(ended, offset);
         assert.ok(ended.ms < 8000, `${ended.ms} ms`);
       },
+      aboutFiles, // the system ends the locks of SQLite with their holder
     );
   }
 });
