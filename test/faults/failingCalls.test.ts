@@ -13,7 +13,7 @@ const ONE_CHANGE = SCENARIOS.filter(({ isSeveral = false }) => !isSeveral);
 /** The errors of a call: the likely one, or with every case all that a failing disk may have for it. */
 function errorsOf(call: Call): readonly string[] {
   if (!EVERY_CASE) return [/^(p?write|open|link|mkdir)/.test(call.name) ? 'ENOSPC' : 'EIO'];
-  if (call.name === 'close' || /AT_EMPTY_PATH|^fstat/.test(call.text)) return []; // they ask no disk
+  if (/^(close|fcntl)$/.test(call.name) || /AT_EMPTY_PATH|^fstat/.test(call.text)) return []; // they ask no disk
   return [...(isChange(call) ? ['ENOSPC', 'EIO'] : ['EIO']), ...(call.name.startsWith('open') ? ['EMFILE'] : [])];
 }
 
