@@ -228,10 +228,10 @@ const isInjected = ({ text }: Call) => text.endsWith('(INJECTED)');
 
 const struckCall = ({ signal, calls }: Traced) => (signal === 'SIGKILL' ? calls.at(-1) : calls.find(isInjected));
 
-/** What a store holds but for times, which differ from run to run. */
+/** What a store holds but for times and claims, which differ from run to run. */
 async function timelessContents(dir: string): Promise<unknown> {
   const contents = isInFiles ? await foldedContents(dir) : await lookAtCopy(dir, contentsOf);
-  return JSON.parse(JSON.stringify(contents, (key, value) => (/(_at|^worker_id)$/.test(key) ? null : value)));
+  return JSON.parse(JSON.stringify(contents, (key, value) => (/(_at|^worker_id|^claim_id)$/.test(key) ? null : value)));
 }
 
 async function foldedContents(dir: string): Promise<Contents> {
