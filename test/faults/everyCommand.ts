@@ -1,7 +1,7 @@
 /** Every kind of command, run where it may be refused. */
 import assert from 'node:assert/strict';
 import type { TestStore } from '../integration/support.js';
-import { assertDone, assertRefused, queuectl, run } from './run.js';
+import { assertDone, assertRefused, type Environment, queuectl, run } from './run.js';
 
 /** What is there in place of the lock may be a lock, which takes 3 seconds to grow stale. */
 const AT_ONCE_MS = 8000;
@@ -19,15 +19,14 @@ export type Name = keyof typeof COMMANDS;
 export const WRITING: readonly Name[] = ['enqueue', 'dlq-retry', 'config-set', 'worker-start'];
 export const ALL = Object.keys(COMMANDS) as Name[]; // its own keys, and no others
 
-interface Place {
-  readonly dataDir: string;
-  /** What an error is to name; the data directory if absent. */
+interface Place extends Environment {
+  /** What an error is to name; the directory of the store if absent. */
   readonly culprit?: string;
 }
 
 /** Runs every command. @returns those that were refused */
 export async function refusedCommands(place: Place, wrapper: readonly string[] = []): Promise<Name[]> {
-  const { dataDir, culprit = dataDir } = place;
+  const { directory, culprit = directory } = place;
   const refused: Name[] = [];
   for (const name of ALL) {
     const ended = await run([...wrapper, ...queuectl(...COMMANDS[name])], place);
@@ -44,7 +43,7 @@ export async function refusedCommands(place: Place, wrapper: readonly string[] =
 export async function checkIntact(store: TestStore, as: readonly string[] = []): Promise<void> {
   assertDone(await run([...as, ...queuectl('worker-stop')], store), 'worker-stop');
   assertDone(await run([...as, ...queuectl('enqueue', '--id', 'last', 'true')], store), 'enqueue');
+  await store.assertNothingLeft();
   const ids = [...store.queue(), ...store.dead()].map(({ id }) => id);
   for (const id of ['dead', 'p', 'q', 'r', 'last']) assert.ok(ids.includes(id), `${id} is lost`);
-  await store.assertNothingLeft();
 }

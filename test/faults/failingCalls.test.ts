@@ -1,6 +1,7 @@
 /** A command one of whose calls to the system fails has changed nothing and says why in one line, or has done its work. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { byKind } from '../integration/support.js';
 import { assertOneLine, assertRefused, type Ended, EVERY_CASE, each, missing } from './run.js';
 import { checkRemains, SCENARIOS, type Scenario, Trial } from './scenarios.js';
 import { type Call, isAnswer, isChange, straceMissing } from './strace.js';
@@ -12,7 +13,7 @@ const ONE_CHANGE = SCENARIOS.filter(({ isSeveral = false }) => !isSeveral);
 /** The errors of a call: the likely one, or with every case all that a failing disk may have for it. */
 function errorsOf(call: Call): readonly string[] {
   if (!EVERY_CASE) return [/^(p?write|open|link|mkdir)/.test(call.name) ? 'ENOSPC' : 'EIO'];
-  if (call.name === 'close' || /AT_EMPTY_PATH|^fstat/.test(call.text)) return []; // they ask no disk
+  if (/^(close|fcntl)$/.test(call.name) || /AT_EMPTY_PATH|^fstat/.test(call.text)) return []; // they ask no disk
   return [...(isChange(call) ? ['ENOSPC', 'EIO'] : ['EIO']), ...(call.name.startsWith('open') ? ['EMFILE'] : [])];
 }
 
@@ -36,8 +37,8 @@ const isSync = ({ name, text }: Call) =>
 const OPENS_DIRECTORY = /\/untouched", O_RDONLY\|O_CLOEXEC\)/;
 
 /** The largest file of these stores is smaller; what is written up to the limit is a short write. */
-const LARGEST_BYTES = 2000;
-const STEP_BYTES = EVERY_CASE ? 23 : 127;
+const LARGEST_BYTES = byKind({ file: 2000, sqlite: 120_000 });
+const STEP_BYTES = byKind({ file: EVERY_CASE ? 23 : 127, sqlite: EVERY_CASE ? 1500 : 8100 });
 const needs = straceMissing || missing('prlimit', '--fsize=1000', 'true');
 
 describe('a command whose files may not grow', { concurrency: 2, skip: needs }, () => {

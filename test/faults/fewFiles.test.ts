@@ -19,11 +19,11 @@ describe('few open files', { concurrency: 2, skip: missing('/bin/sh', '-c', 'uli
   /** With fewer Node cannot even start. */
   let least = 8;
   before(async () => {
-    while ((await run(withFiles(least, '--version'), { dataDir: '/nowhere' })).code !== 0) least += 1;
+    while ((await run(withFiles(least, '--version'), { directory: '/nowhere' })).code !== 0) least += 1;
   });
 
   storeTest('a command names the limit, or works', async (store) => {
-    await fill(store.dataDir);
+    await fill(store.directory);
     const ids = new Set([...store.queue(), ...store.dead()].map(({ id }) => id));
     let refusals = 0;
     for (let limit = least; limit < least + LIMITS; limit++) {

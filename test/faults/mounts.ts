@@ -21,7 +21,10 @@ export function mountingTests(file: string, define: () => void): void {
 function testInNamespace(file: string): void {
   test('with file systems of its own', { skip: mountMissing }, async () => {
     const again = ['unshare', '-rm', process.execPath, '--import', 'tsx', '--test', file];
-    assertDone(await run(again, { dataDir: '/nowhere', deadlineMs: NAMESPACE_DEADLINE_MS, cwd: process.cwd() }), file);
+    const { QUEUECTL_TEST_STORE: store } = process.env;
+    const env = store === undefined ? {} : { QUEUECTL_TEST_STORE: store };
+    const options = { directory: '/nowhere', env, deadlineMs: NAMESPACE_DEADLINE_MS, cwd: process.cwd() };
+    assertDone(await run(again, options), file);
   });
 }
 

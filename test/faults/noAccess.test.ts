@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { describe } from 'node:test';
 import { PROGRAM } from '../helpers/runCli.js';
 import { sqliteMissing } from '../helpers/sqliteTest.js';
-import { storeTest, type TestStore } from '../integration/support.js';
+import { byKind, shelfAt, storeTest, type TestStore } from '../integration/support.js';
 import { ALL, checkIntact, type Name, refusedCommands, WRITING } from './everyCommand.js';
 import { missing, run } from './run.js';
 import { fill } from './scenarios.js';
@@ -15,7 +15,7 @@ const aside = (path: string) => `${path}.aside`;
 
 /** Puts something in the place of a file or directory of the store. @returns what undoes it */
 function replace(store: TestStore, name: string, put: (path: string) => void): () => void {
-  const path = join(store.dataDir, name);
+  const path = join(store.directory, name);
   const was = fs.existsSync(path);
   if (was) fs.renameSync(path, aside(path));
   put(path);
@@ -29,12 +29,9 @@ const asFile = (path: string) => fs.writeFileSync(path, '');
 const asDirectory = (path: string) => fs.mkdirSync(path);
 
 const READING_JOBS = ALL.filter((name) => name !== 'config-set');
-const PLACES: readonly (readonly [
-  title: string,
-  name: string,
-  put: (path: string) => void,
-  refused: readonly Name[],
-])[] = [
+type Place = readonly [title: string, name: string, put: (path: string) => void, refused: readonly Name[]];
+
+const PLACES_IN_FILES: readonly Place[] = [
   ['a file where the data directory should be', '', asFile, ALL],
   ['a file where lock/ should be', 'lock', asFile, ['enqueue', 'dlq-retry', 'config-set']],
   ['a directory where the lock should be', 'lock/store', asDirectory, ['enqueue', 'dlq-retry', 'config-set']],
@@ -45,25 +42,36 @@ const PLACES: readonly (readonly [
   ['a directory where config.json should be', 'config.json', asDirectory, ['enqueue', 'config-set', 'worker-start']],
   ['a directory where the journal should be', 'journal.ndjson', asDirectory, READING_JOBS],
 ];
+const PLACES_BESIDE_A_DATABASE: readonly Place[] = [
+  ['a file where the directory should be', '', asFile, ALL],
+  ['a directory where the database should be', 'queue.db', asDirectory, ALL],
+  ['a directory where the journal should be', 'queue.db-wal', asDirectory, ALL],
+  ['a directory where the shared memory should be', 'queue.db-shm', asDirectory, WRITING],
+  ['a file where the state directory should be', 'queue.db-state', asFile, ['status', 'worker-start']],
+  ['a file where workers/ should be', 'queue.db-state/workers', asFile, ['status', 'worker-start']],
+  ['a directory where workers.log should be', 'queue.db-state/workers/workers.log', asDirectory, ['worker-start']],
+];
+const PLACES = byKind({ file: PLACES_IN_FILES, sqlite: PLACES_BESIDE_A_DATABASE });
 
 describe('a store that is not what it should be', { concurrency: 3 }, () => {
   for (const [title, name, put, expected] of PLACES) {
     storeTest(`${title} is named at once`, async (store) => {
-      await fill(store.dataDir);
-      fs.mkdirSync(join(store.dataDir, 'workers'));
+      await fill(store.directory);
+      fs.mkdirSync(join(store.dataDir, 'workers'), { recursive: true });
       const undo = replace(store, name, put);
-      const culprit = join(store.dataDir, name === 'lock' ? '' : name);
-      assert.deepEqual(await refusedCommands({ dataDir: store.dataDir, culprit }), expected);
+      const culprit = join(store.directory, name === 'lock' ? '' : name);
+      assert.deepEqual(await refusedCommands({ directory: store.directory, env: store.env, culprit }), expected);
       undo();
       await checkIntact(store);
     });
   }
 
   storeTest('a place where no directory can be made is named at once', async (store) => {
-    const dataDir = '/proc/queuectl/data';
-    assert.deepEqual(await refusedCommands({ dataDir }), WRITING);
+    const directory = '/proc/queuectl/data';
+    const env = shelfAt(directory).env;
+    assert.deepEqual(await refusedCommands({ directory, env }), WRITING);
     const { code, stderr } = await store.run(['status']);
-    assert.deepEqual([code, stderr], [0, `queuectl: warning: there is no queue in ${store.dataDir} yet\n`]);
+    assert.deepEqual([code, stderr], [0, `queuectl: warning: there is no queue in ${store.shelf.place} yet\n`]);
   });
 });
 
@@ -72,7 +80,9 @@ const isRoot = process.getuid?.() === 0;
 const AS_NOBODY = isRoot ? ['setpriv', '--reuid=65534', '--clear-groups'] : [];
 const nobodyMissing = isRoot ? missing(...AS_NOBODY, process.execPath, PROGRAM, '--version') : false;
 
-const MODES: readonly (readonly [title: string, name: string, mode: number, refused: readonly Name[]])[] = [
+type Mode = readonly [title: string, name: string, mode: number, refused: readonly Name[]];
+
+const MODES_OF_FILES: readonly Mode[] = [
   ['a data directory that cannot be entered', '.', 0o000, ALL],
   // dlq-retry does its work by a line in the journal, and warns that it cannot fold it
   ['a data directory that cannot be written', '.', 0o500, ['enqueue', 'config-set', 'worker-start']],
@@ -82,13 +92,23 @@ const MODES: readonly (readonly [title: string, name: string, mode: number, refu
   ['a config.json that cannot be read', 'config.json', 0o000, ['enqueue', 'config-set', 'worker-start']],
   ['a journal that cannot be written', 'journal.ndjson', 0o400, ['enqueue', 'dlq-retry']],
 ];
+const MODES_OF_A_DATABASE: readonly Mode[] = [
+  ['a directory that cannot be entered', '.', 0o000, ALL],
+  // Whoever reads makes the journal and the shared memory.
+  ['a directory that cannot be written', '.', 0o500, ALL],
+  ['a database that cannot be read', 'queue.db', 0o000, ALL],
+  ['a state directory that cannot be entered', 'queue.db-state', 0o000, ['status', 'worker-start']],
+  ['a state directory that cannot be written', 'queue.db-state', 0o500, ['worker-start']],
+];
+const MODES = byKind({ file: MODES_OF_FILES, sqlite: MODES_OF_A_DATABASE });
 
 describe('a store that one may not use', { concurrency: 3, skip: nobodyMissing }, () => {
   for (const [title, name, mode, expected] of MODES) {
     storeTest(`${title} is named at once`, async (store) => {
-      await fill(store.dataDir);
+      await fill(store.directory);
+      if (store.dataDir !== store.directory) fs.mkdirSync(store.dataDir, { mode: 0o700 });
       if (isRoot) giveToNobody(store.root);
-      const path = join(store.dataDir, name);
+      const path = join(store.directory, name);
       const was = fs.statSync(path).mode;
       fs.chmodSync(path, mode);
       assert.deepEqual(await refusedCommands(store, AS_NOBODY), expected);

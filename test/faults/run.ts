@@ -28,7 +28,9 @@ export interface Ended {
 }
 
 export interface Environment {
-  readonly dataDir: string;
+  /** All that a store has; of a store in files, what names it too. */
+  readonly directory: string;
+  /** What names another store. */
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly deadlineMs?: number;
@@ -37,11 +39,11 @@ export interface Environment {
 export class LateError extends Error {}
 
 /** The environment of a command that uses this store, and nothing else of this process's. */
-export const environment = ({ dataDir, env = {} }: Environment) => ({
+export const environment = ({ directory, env = {} }: Environment) => ({
   PATH: process.env.PATH,
   HOME: '/',
   NODE_DISABLE_COMPILE_CACHE: '1', // the calls that fail here are to be queuectl's
-  QUEUECTL_DATA_DIR: dataDir,
+  QUEUECTL_DATA_DIR: directory,
   ...env,
 });
 

@@ -4,9 +4,10 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import type { WorkerRecord } from '../../db/model/worker.js';
 import { currentIdentity } from '../../utils/processIdentity.js';
-import { contentsOf } from '../db/stores/file/steps.js';
+import { type Contents, contentsOf } from '../db/stores/file/steps.js';
 import { pendingJob, T0 } from '../helpers/jobFactory.js';
-import { fileStore } from '../helpers/testStore.js';
+import { fileStore, storeAt, type TestStore } from '../helpers/testStore.js';
+import { byKind, shelfAt } from '../integration/support.js';
 import { assertDone, type Ended, EVERY_CASE, each, LateError, manyStores, queuectl, run } from './run.js';
 import { type Call, callsIn, fileOf, isAnswer, isChange, type Traced, touches, trace } from './strace.js';
 
@@ -40,9 +41,14 @@ const WORKER_ID = 'w1';
 /** The pid of no process. */
 const NOBODY = 0;
 
+const isInFiles = byKind({ file: true, sqlite: false });
+const storeIn = (dir: string): TestStore => storeAt(shelfAt(dir).address);
+/** What names a store to a program. */
+const environmentOf = (dir: string) => ({ directory: dir, env: shelfAt(dir).env });
+
 /** A store at rest with jobs in the queue and a dead one. */
 export async function fill(dir: string): Promise<void> {
-  const store = fileStore(dir);
+  const store = storeIn(dir);
   await store.transaction(async ({ jobs, dlq }) => {
     await jobs.createJob(pendingJob({ id: 'dead' }));
     const job = await jobs.claimNext(WORKER_ID, T0);
@@ -51,7 +57,7 @@ export async function fill(dir: string): Promise<void> {
     for (const id of ['p', 'q', 'r']) await jobs.createJob(pendingJob({ id }));
   });
   await store.close();
-  fs.utimesSync(join(dir, 'lock/store.file'), NOBODY, NOBODY); // who had the lock last has ended, as a command has
+  if (isInFiles) fs.utimesSync(join(dir, 'lock/store.file'), NOBODY, NOBODY); // who had the lock last has ended, as a command has
 }
 
 export async function fillWithWorker(dir: string): Promise<void> {
@@ -60,31 +66,43 @@ export async function fillWithWorker(dir: string): Promise<void> {
 }
 
 /** The worker on record has ended, as it were. */
-export const removeWorker = (dir: string) => fs.rmSync(join(dir, 'workers'), { recursive: true });
+export const removeWorker = (dir: string): void =>
+  isInFiles ? fs.rmSync(join(dir, 'workers'), { recursive: true }) : shelfAt(dir).removeWorker(WORKER_ID);
 
 async function fillWithDeadWorker(dir: string): Promise<void> {
   await fill(dir);
-  const store = fileStore(dir);
+  const store = storeIn(dir);
   await store.jobs.claimNext(WORKER_ID, T0);
   await store.close();
   await register(dir, { ...currentIdentity(), start_time: '1' });
 }
 
-const register = (dir: string, identity: Pick<WorkerRecord, 'pid' | 'start_time' | 'boot_id'>) =>
-  fileStore(dir).workers.register({
+async function register(dir: string, identity: Pick<WorkerRecord, 'pid' | 'start_time' | 'boot_id'>): Promise<void> {
+  const store = storeIn(dir);
+  await store.workers.register({
     ...identity,
     id: WORKER_ID,
     role: 'worker',
     started_at: T0,
     supervisor_id: null,
   });
+  if (!isInFiles) await store.close(); // of files it would be said to have the lock
+}
 
-/** Commits and a torn line that nobody has folded. */
+/** Commits, and one that was cut short, which nobody has brought from the journal into the rest. */
 async function fillAndCrash(dir: string): Promise<void> {
   await fill(dir);
-  const crashed = fileStore(dir);
+  const crashed = storeIn(dir);
   for (const id of ['s', 't']) await crashed.jobs.createJob(pendingJob({ id }));
-  fs.appendFileSync(join(dir, 'journal.ndjson'), '{"seq":');
+  if (isInFiles) {
+    fs.appendFileSync(join(dir, 'journal.ndjson'), '{"seq":');
+    return;
+  }
+  fs.cpSync(dir, `${dir}.crashed`, { recursive: true });
+  await crashed.close();
+  fs.rmSync(dir, { recursive: true });
+  fs.renameSync(`${dir}.crashed`, dir);
+  fs.appendFileSync(join(dir, 'queue.db-wal'), 'half of a page');
 }
 
 /** How far the number of a call may be from what it was in the untouched run, in the order in which that is tried. */
@@ -127,7 +145,7 @@ export class Trial {
     const dir = join(place, 'untouched');
     await scenario.prepare(dir);
     const before = await timelessContents(dir);
-    const untouched = await trace(queuectl(...scenario.args), { dataDir: dir });
+    const untouched = await trace(queuectl(...scenario.args), environmentOf(dir));
     assertDone(untouched, 'untouched');
     const touching = untouched.calls.filter((call) => touches(dir, call));
     const answer = untouched.calls.find(isAnswer);
@@ -175,14 +193,14 @@ export class Trial {
   async runUnder(wrapper: readonly string[], name: string): Promise<{ dir: string; ended: Ended }> {
     const dir = join(this.place, name);
     await this.scenario.prepare(dir);
-    return { dir, ended: await run([...wrapper, ...queuectl(...this.scenario.args)], { dataDir: dir }) };
+    return { dir, ended: await run([...wrapper, ...queuectl(...this.scenario.args)], environmentOf(dir)) };
   }
 }
 
 /** @returns undefined when Node is stuck, as when it cannot write to itself; fails when the command is */
 async function traceOrGiveUp(command: readonly string[], dir: string, fault: string, file: string | undefined) {
   try {
-    return await trace(command, { dataDir: dir }, fault, file === undefined ? undefined : `${dir}${file}`);
+    return await trace(command, environmentOf(dir), fault, file === undefined ? undefined : `${dir}${file}`);
   } catch (error) {
     if (!(error instanceof LateError)) throw error;
     const struck = callsIn(dir).find(isInjected);
@@ -210,15 +228,38 @@ const isInjected = ({ text }: Call) => text.endsWith('(INJECTED)');
 
 const struckCall = ({ signal, calls }: Traced) => (signal === 'SIGKILL' ? calls.at(-1) : calls.find(isInjected));
 
-/** What a store holds but for times, which differ from run to run. */
-export async function timelessContents(dir: string): Promise<unknown> {
+/** What a store holds but for times and claims, which differ from run to run. */
+async function timelessContents(dir: string): Promise<unknown> {
+  const contents = isInFiles ? await foldedContents(dir) : await lookAtCopy(dir, contentsOf);
+  return JSON.parse(JSON.stringify(contents, (key, value) => (/(_at|^worker_id|^claim_id)$/.test(key) ? null : value)));
+}
+
+async function foldedContents(dir: string): Promise<Contents> {
   const store = fileStore(dir);
   const contents = await contentsOf(store);
   await store.store.fold(0);
-  return JSON.parse(JSON.stringify(contents, (key, value) => (/(_at|^worker_id)$/.test(key) ? null : value)));
+  return contents;
 }
 
-/** Fails unless every file that is replaced whole is whole. */
+/** Whoever opens an SQLite database tidies it, which is to be left to the program. */
+async function lookAtCopy<T>(dir: string, look: (store: TestStore) => Promise<T>): Promise<T> {
+  const copy = `${dir}.copy`;
+  if (fs.existsSync(dir)) fs.cpSync(dir, copy, { recursive: true });
+  const store = storeIn(copy);
+  try {
+    return await look(store);
+  } finally {
+    await store.close();
+    fs.rmSync(copy, { recursive: true, force: true });
+  }
+}
+
+const hasWorker = (dir: string): boolean | Promise<boolean> =>
+  isInFiles
+    ? fs.existsSync(join(dir, 'workers', `${WORKER_ID}.json`))
+    : lookAtCopy(dir, async ({ workers }) => (await workers.list()).records.length > 0);
+
+/** Fails unless every file that is replaced whole is whole; an SQLite database is not, and is looked at when it is at rest. */
 export function assertWhole(dir: string, when: string): void {
   for (const name of ['queue.json', 'dlq.json', 'config.json']) {
     const path = join(dir, name);
@@ -243,14 +284,14 @@ export async function checkRemains(dir: string, possible: readonly unknown[], wh
   const match = possible.find((contents) => JSON.stringify(contents) === JSON.stringify(found));
   assert.ok(match !== undefined, `${when}: ${JSON.stringify(found)} is none of ${JSON.stringify(possible)}`);
 
-  const next = await run(queuectl('enqueue', '--id', 'next', 'true'), { dataDir: dir });
+  const next = await run(queuectl('enqueue', '--id', 'next', 'true'), environmentOf(dir));
   assertDone(next, `${when}: the next command`);
   assert.ok(next.ms < NEXT_MS, `${when}: the next command took ${next.ms} ms`);
   assertWhole(dir, when);
 
-  if (fs.existsSync(join(dir, 'workers', `${WORKER_ID}.json`))) {
+  if (await hasWorker(dir)) {
     removeWorker(dir);
-    assertDone(await run(queuectl('config-set', 'kill_grace', '5'), { dataDir: dir }), `${when}: the last command`);
+    assertDone(await run(queuectl('config-set', 'kill_grace', '5'), environmentOf(dir)), `${when}: the last command`);
   }
   const expected = await timelessContents(dir);
   const { jobs, ...others } = expected as { jobs: { id: string }[] };
@@ -261,10 +302,17 @@ export async function checkRemains(dir: string, possible: readonly unknown[], wh
   return match;
 }
 
-function assertAtRest(dir: string, when: string): void {
+const assertAtRest = byKind({ file: assertFilesAtRest, sqlite: assertDatabaseAtRest });
+
+function assertFilesAtRest(dir: string, when: string): void {
   const journal = fs.readFileSync(join(dir, 'journal.ndjson'), 'utf8');
   assert.equal(journal.trimEnd().split('\n').length, 1, `${when}: not folded`);
   const names = fs.readdirSync(dir).filter((name) => name.includes('.tmp'));
   assert.deepEqual(names, [], `${when}: temporary files are left`);
   assert.deepEqual(fs.readdirSync(join(dir, 'lock')), ['store.file'], `${when}: a lock is left`);
+}
+
+function assertDatabaseAtRest(dir: string, when: string): void {
+  assert.deepEqual(fs.readdirSync(dir), ['queue.db'], `${when}: something is left`);
+  assert.doesNotThrow(() => shelfAt(dir).assertWhole(), `${when}: it is damaged`);
 }

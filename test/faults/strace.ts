@@ -7,7 +7,17 @@ const CHANGING = [
   ...['open', 'openat', 'write', 'pwrite64', 'fsync', 'fdatasync', 'rename', 'renameat', 'renameat2', 'link', 'linkat'],
   ...['unlink', 'unlinkat', 'mkdir', 'mkdirat', 'utimensat', 'chmod', 'fchmodat', 'ftruncate'],
 ];
-const LOOKING = ['read', 'pread64', 'getdents64', 'statx', 'newfstatat', 'fstat', 'close', 'inotify_add_watch'];
+const LOOKING = [
+  'fcntl',
+  'read',
+  'pread64',
+  'getdents64',
+  'statx',
+  'newfstatat',
+  'fstat',
+  'close',
+  'inotify_add_watch',
+];
 const TRACED = [...CHANGING, ...LOOKING].map((name) => `?${name}`).join(',');
 
 export interface Call {
@@ -26,10 +36,11 @@ export interface Traced extends Ended {
 /** Why tests that need strace are to be skipped, or false. */
 export const straceMissing = missing('strace', '-y', '-o', '/dev/null', '-e', 'inject=?rename:error=EIO', 'true');
 
-const logOf = (dataDir: string) => `${dataDir}.log`;
+/** Not within it: a worker that is told of what happens there would be told of its own reading of that, and so on. */
+const logOf = (directory: string) => `${directory}.log`;
 
 /**
- * Runs a command under strace, which keeps its log beside the data directory.
+ * Runs a command under strace, which keeps its log beside the store's directory.
  *
  * @param fault what happens at which calls, as in `rename:error=EIO:when=2`
  * @param file the only one whose calls count, if given
@@ -45,17 +56,17 @@ export async function trace(
     ...(file === undefined ? [] : ['-P', file]),
   ];
   const ended = await run(
-    ['strace', '-y', '-o', logOf(options.dataDir), '-e', `trace=${TRACED}`, ...inject, '--', ...command],
+    ['strace', '-y', '-o', logOf(options.directory), '-e', `trace=${TRACED}`, ...inject, '--', ...command],
     options,
   );
-  return { ...ended, calls: callsIn(options.dataDir) };
+  return { ...ended, calls: callsIn(options.directory) };
 }
 
-/** The calls of a command that was traced with this data directory. */
-export function callsIn(dataDir: string): Call[] {
+/** The calls of a command that was traced with this directory. */
+export function callsIn(directory: string): Call[] {
   const seen = new Map<string, number>();
   const calls: Call[] = [];
-  for (const text of readFileSync(logOf(dataDir), 'utf8').split('\n')) {
+  for (const text of readFileSync(logOf(directory), 'utf8').split('\n')) {
     const name = /^(\w+)\(/.exec(text)?.[1];
     if (name === undefined) continue; // the end of the process, or a signal
     const nth = (seen.get(name) ?? 0) + 1;

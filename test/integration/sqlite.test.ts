@@ -2,7 +2,7 @@
 import { test } from 'node:test';
 import { sqliteMissing } from '../helpers/sqliteTest.js';
 
-const CHOSEN = ['recovery', 'concurrency', 'signals'];
+const CHOSEN = ['recovery', 'concurrency', 'signals', '../faults/killedWorker', '../faults/stoppedHolder'];
 
 const wasAskedFor = process.env.QUEUECTL_TEST_STORE !== undefined && 'the other files are run on the store asked for';
 const obstacle = wasAskedFor || sqliteMissing;

@@ -90,6 +90,10 @@ assert.ok(KIND === 'file' || KIND === 'sqlite', `there is no store of kind ${KIN
 /** What differs between the kinds of stores. */
 export const byKind = <T>(values: Readonly<Record<typeof KIND, T>>): T => values[KIND];
 
+/** @param directory the one that is made for the store */
+export const shelfAt = (directory: string): Shelf =>
+  KIND === 'file' ? new FileShelf(directory) : new SqliteShelf(directory);
+
 /** Why a test is not run on other stores, to be given as its obstacle; undefined where it is. */
 export const aboutFiles = KIND === 'file' ? undefined : 'it is about the files of a store in files';
 
@@ -99,7 +103,7 @@ export class TestStore {
   /** What is made for the store when something is written to it for the first time. */
   readonly directory = join(this.root, 'data');
   /** Looks at it, and changes it, without asking the program. */
-  readonly shelf: Shelf = KIND === 'file' ? new FileShelf(this.directory) : new SqliteShelf(this.directory);
+  readonly shelf: Shelf = shelfAt(this.directory);
 
   isThere(): boolean {
     return existsSync(this.directory);

@@ -16,7 +16,7 @@ import type { Durability, Role } from '../../store.js';
 import { checkTrust } from '../trust.js';
 import { type Connection, loadDriver, type Row, type Statement, type Value } from './driver.js';
 import { type SqlitePaths, trustedParts } from './paths.js';
-import { isUnderWay, lookAt, makeDatabase, placeFault } from './place.js';
+import { isUnderWay, lookAt, makeDatabase, placeFault, removeOtherName } from './place.js';
 import { isBusy, notOurs, sqliteError } from './resultCode.js';
 import { type Kind, kindOf, migrate } from './schema.js';
 
@@ -96,6 +96,8 @@ export class Session {
 export class Database {
   private readonly turns = new Mutex();
   private session: Session | undefined;
+  /** The last one that has written. */
+  private tidied: Session | undefined;
 
   /** A worker, which is on record in the store, must not bring back one that was removed. */
   private readonly mayMake: boolean;
@@ -121,7 +123,7 @@ export class Database {
    */
   write<T>(work: (session: Session) => T | Promise<T>, durability: Durability): Promise<T> {
     return this.inTurn(async () => {
-      const session = this.opened() ?? this.made();
+      const session = this.openedToWrite();
       session.keep(durability);
       const { changes } = session;
       const result = await this.transact(session, 'BEGIN IMMEDIATE', work);
@@ -201,13 +203,22 @@ export class Database {
       if (kind === 'newer') throw newer(database);
       if (kind === 'outdated') migrated(connection);
       connection.prepare('PRAGMA journal_mode = WAL').get(); // it is made without, and so may a copy come back
+      connection.exec(`PRAGMA journal_size_limit = ${WAL_BYTES_MAX}`);
       this.session = new Session(connection, identity);
-      this.session.exec(`PRAGMA journal_size_limit = ${WAL_BYTES_MAX}`);
       return this.session;
     } catch (error) {
+      // To be found out now: with the connection the want of open files would be gone.
+      const told = isBusy(error) ? error : sqliteError(error, database);
       connection.close();
-      throw error;
+      throw told;
     }
+  }
+
+  private openedToWrite(): Session {
+    const session = this.opened() ?? this.made();
+    if (session !== this.tidied) removeOtherName(this.paths);
+    this.tidied = session;
+    return session;
   }
 
   private kindOf(connection: Connection, identity: string): Kind {

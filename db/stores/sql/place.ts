@@ -106,6 +106,12 @@ export function makeDatabase(paths: SqlitePaths): void {
   }
 }
 
+/** Who made the database may have been killed before it removed the name that it had for it. @throws QueuectlError STORAGE */
+export function removeOtherName(paths: SqlitePaths): void {
+  if ((lstat(paths.database)?.nlink ?? 1) === 1) return;
+  for (const path of leftoversOf(paths)) removeFile(path);
+}
+
 /** Writes a database of this version to a new file with mode 0600, on disk when this returns. @throws SQLite's and the system's errors */
 export function writeDatabase<T>(path: string, fill: (connection: Connection) => T): T {
   fs.closeSync(fs.openSync(path, 'wx', 0o600)); // SQLite would give it the mode that the umask says

@@ -95,12 +95,20 @@ function findObstacle(path: string): unknown {
   for (const { part, mode } of parts) {
     try {
       fs.accessSync(part, mode);
+      if (part !== dirname(path) && fs.statSync(part).isDirectory()) throw errno('EISDIR');
     } catch (error) {
       return storageError(error, `use ${part}`);
     }
   }
-  return undefined;
+  try {
+    fs.closeSync(fs.openSync(dirname(path), 'r')); // not the database: to close that would end SQLite's locks
+    return undefined;
+  } catch (error) {
+    return storageError(error, `use ${path}`);
+  }
 }
+
+const errno = (code: string) => Object.assign(new Error(code), { code });
 
 /** The error for a file of somebody else's, which stays as it is. */
 export const notOurs = (path: string, what: string): QueuectlError =>

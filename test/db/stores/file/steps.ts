@@ -3,7 +3,7 @@
 import type { PendingJob } from '../../../../db/model/job.js';
 import type { ConfigKey } from '../../../../db/model/settings.js';
 import type { Repositories } from '../../../../db/repositories/index.js';
-import type { FileTestStore } from '../../../helpers/testStore.js';
+import type { FileTestStore, TestStore } from '../../../helpers/testStore.js';
 
 export type Verb =
   | { readonly verb: 'create'; readonly job: PendingJob }
@@ -93,7 +93,7 @@ export async function performVerb({ jobs, dlq }: Repositories, step: Verb): Prom
 }
 
 /** All that a store holds, as anybody can ask for it. */
-export async function contentsOf({ jobs, dlq, config }: FileTestStore) {
+export async function contentsOf({ jobs, dlq, config }: Pick<TestStore, 'jobs' | 'dlq' | 'config'>) {
   return {
     jobs: await jobs.listJobs(),
     dead: await dlq.listDLQ(),

@@ -47,6 +47,17 @@ test('what the system says of the file goes before what SQLite says', () => {
   assert.equal(error.fact, `cannot use ${path}: no such file or directory`);
 });
 
+for (const end of ['-wal', '-shm']) {
+  test(`what the system says of the file that ends in ${end} goes before what SQLite says`, () => {
+    const path = tempDatabase();
+    fs.writeFileSync(path, '');
+    fs.mkdirSync(path + end);
+    const error = sqliteError(ofNode(14), path);
+    assert.ok(error instanceof QueuectlError);
+    assert.equal(error.fact, `cannot use ${path}${end}: is a directory`);
+  });
+}
+
 test('who is in the way is told by every code for it', () => {
   for (const error of [
     ofNode(5),
