@@ -23,6 +23,11 @@ export interface WorkerTask {
   readonly reports: boolean;
 }
 
+/** What a supervisor tells a worker process that runs: to end its jobs and give them back. */
+export interface WorkerOrder {
+  readonly kind: 'stop now';
+}
+
 /** What a worker process tells its supervisor. */
 export type WorkerMessage = { readonly kind: 'ready' } | StartError | JobEvent;
 

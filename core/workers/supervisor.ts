@@ -15,7 +15,7 @@ import { QueueManager } from '../queueManager.js';
 import type { RunDirectory } from '../run/runDirectory.js';
 import { forkProgram } from './forkProgram.js';
 import { newRecord } from './liveness.js';
-import type { StartError, WorkerEvent, WorkerMessage, WorkerTask } from './messages.js';
+import type { StartError, WorkerEvent, WorkerMessage, WorkerOrder, WorkerTask } from './messages.js';
 import { recoverLost } from './recovery.js';
 
 /** A worker that died is started again after this pause; it doubles up to the second figure while they keep dying. */
@@ -91,8 +91,15 @@ export class Supervisor {
     this.options.onEvent({ kind: 'stopping', again: this.stopRequests > 1 });
     for (const timer of this.restarts.values()) clearTimeout(timer);
     this.restarts.clear();
-    for (const child of this.children) child.kill('SIGTERM');
+    for (const child of this.children) this.askToStop(child);
     if (this.isDone()) this.allEnded?.();
+  }
+
+  /** The first request is a signal. A second one soon after it would be lost, as a process has each only once at a time. */
+  private askToStop(child: ChildProcess): void {
+    const order: WorkerOrder = { kind: 'stop now' };
+    if (this.stopRequests > 1 && child.connected) child.send(order);
+    else child.kill('SIGTERM');
   }
 
   /**

@@ -6,7 +6,7 @@ import { JobProcessor } from '../jobProcessor.js';
 import { QueueManager } from '../queueManager.js';
 import { RunDirectory } from '../run/runDirectory.js';
 import { isAlive, newRecord } from './liveness.js';
-import type { SupervisorMessage, SupervisorTask, WorkerMessage, WorkerTask } from './messages.js';
+import type { SupervisorMessage, SupervisorTask, WorkerMessage, WorkerOrder, WorkerTask } from './messages.js';
 import { Supervisor } from './supervisor.js';
 import { Worker } from './worker.js';
 
@@ -43,6 +43,10 @@ async function runWorker({ address, supervisorId, concurrency, reports }: Worker
       else worker.stopNow();
     });
   }
+  process.on('message', ({ kind }: WorkerOrder) => {
+    if (kind === 'stop now') worker.stopNow();
+  });
+  process.channel?.unref(); // a listener alone would keep this process
   process.on('disconnect', () => worker.stop());
   await queue.counts(); // a store that can't be read is told now
   await queue.getAllConfig();

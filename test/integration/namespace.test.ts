@@ -9,7 +9,7 @@ import type { Finding } from '../../core/doctor.js';
 import { monotonicMs } from '../../utils/clock.js';
 import { PROGRAM } from '../helpers/runCli.js';
 import { waitFor } from '../helpers/waitFor.js';
-import { kill, storeTest, type TestStore } from './support.js';
+import { kill, type Process, storeTest, type TestStore } from './support.js';
 
 const UNSHARE = ['--pid', '--fork', '--mount-proc', '--kill-child'];
 const canUnshare = spawnSync('unshare', [...UNSHARE, 'true']).status === 0;
@@ -97,9 +97,10 @@ describe('workers in a container', { skip: !canUnshare && 'needs root and unshar
     await store.ok('config-set', 'worker_idle_delay', '100');
     await store.enqueue({ id: 'a', command: store.endless, max_retries: 0 });
     const { container, silence } = await startContainer(store, `${WORKERS} & until [ -e gone ]; do sleep 0.1; done`);
-    for (const { pid } of store.processes().filter(({ commandLine }) => commandLine.includes('workerMain'))) kill(pid);
-    for (const { pid } of store.processes().filter(({ commandLine }) => commandLine.startsWith(process.execPath)))
-      kill(pid);
+    const ours = store.processes().filter(({ commandLine }) => commandLine.startsWith(process.execPath));
+    const isWorker = ({ commandLine }: Process) => commandLine.includes('workerMain');
+    // The supervisor first: it would take the record of its worker away.
+    for (const { pid } of [...ours.filter((one) => !isWorker(one)), ...ours.filter(isWorker)]) kill(pid);
     silence();
     assert.equal((await store.counts()).dead, 1);
     const { checks } = JSON.parse(await store.ok('doctor', '--fix', '--json')) as Report;

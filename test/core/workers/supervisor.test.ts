@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { after, describe, test } from 'node:test';
+import { QueueManager } from '../../../core/queueManager.js';
 import { RunDirectory } from '../../../core/run/runDirectory.js';
 import type { WorkerEvent } from '../../../core/workers/messages.js';
 import { Supervisor } from '../../../core/workers/supervisor.js';
@@ -79,6 +80,22 @@ describe('a supervisor', { timeout: 300_000 }, () => {
       .map(({ at }, deaths) => at - (ended()[deaths]?.at ?? 0));
     for (const [deaths, atLeast] of [100, 200, 400, 800].entries())
       assert.ok((pauses[deaths] ?? 0) >= atLeast, `${pauses}`);
+  });
+
+  test('asked twice, at whatever distance, has its workers end and give back what they run', async () => {
+    const { supervisor, store } = makeSupervisor(2);
+    const queue = new QueueManager(store);
+    const commands = ['a', 'b'].map((id) => ({ id, command: 'sleep 1000' }));
+    await queue.enqueueAll(commands);
+    await supervisor.start();
+    await waitFor(async () => (await queue.counts()).processing === 2);
+    supervisor.stop();
+    supervisor.stop();
+    await supervisor.run();
+    assert.deepEqual(
+      (await queue.list()).map(({ state, attempts }) => `${state} ${attempts}`),
+      ['pending 0', 'pending 0'],
+    );
   });
 
   test('does not start a dead worker again once it was asked to stop', async () => {
