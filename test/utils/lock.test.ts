@@ -1,14 +1,12 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { LockLostError, lock } from '../../utils/lock.js';
-import { lookUp } from '../../utils/processIdentity.js';
 import { onFsCall } from '../db/stores/file/fsCalls.js';
 import { tempStore } from '../helpers/tempStore.js';
 import { waitFor } from '../helpers/waitFor.js';
+import { makeZombie } from '../helpers/zombie.js';
 
 const onLinuxOnly = { skip: process.platform !== 'linux' };
 
@@ -65,12 +63,7 @@ for (const [what, pid, ageMs] of LEFT) {
 }
 
 test('a lock left by a zombie is taken over as early as that of any dead process', onLinuxOnly, async (t) => {
-  // The shell starts a process that ends and becomes a program that never waits for it.
-  const parent = spawn('/bin/sh', ['-c', 'sleep 0 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] });
-  t.after(() => parent.kill('SIGKILL'));
-  const [line] = await once(parent.stdout, 'data');
-  const pid = Number(String(line));
-  await waitFor(() => lookUp(pid)?.isZombie);
+  const pid = await makeZombie(t);
   const path = newPath();
   leaveLock(t, path, pid, 4000);
   const began = performance.now();

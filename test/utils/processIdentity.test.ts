@@ -16,7 +16,7 @@ import {
   startTimeOf,
 } from '../../utils/processIdentity.js';
 import { tempStore } from '../helpers/tempStore.js';
-import { waitFor } from '../helpers/waitFor.js';
+import { makeZombie } from '../helpers/zombie.js';
 
 const hasProc = process.platform === 'linux';
 
@@ -61,13 +61,7 @@ test('a process that has ended is not alive and has no start time', async () => 
 });
 
 test('a zombie is not alive', async (t) => {
-  // A shell may wait for what it has started before it becomes another program; this one never does.
-  const script = '$| = 1; my $pid = fork; exit if $pid == 0; print "$pid\\n"; sleep 60';
-  const parent = spawn('perl', ['-e', script], { stdio: ['ignore', 'pipe', 'ignore'] });
-  t.after(() => parent.kill('SIGKILL'));
-  const [line] = await once(parent.stdout, 'data');
-  const pid = Number(String(line));
-  await waitFor(() => lookUp(pid)?.isZombie);
+  const pid = await makeZombie(t);
   assert.equal(processRuns({ ...currentIdentity(), pid, start_time: startTimeOf(pid) ?? '' }), false);
   assert.equal(process.kill(pid, 0), true, 'the zombie is still there');
 });
