@@ -24,6 +24,8 @@ export interface Turn {
   readonly claimed: ProcessingJob[];
   /** In the order of the attempts. */
   readonly settled: Settled[];
+  /** The settings it went by. */
+  readonly config: Config;
 }
 
 /** What a turn goes by. */
@@ -41,7 +43,7 @@ export async function takeTurn(
   free: number,
   circumstances: Circumstances,
 ): Promise<Turn> {
-  const turn: Turn = { claimed: [], settled: [] };
+  const turn: Turn = { claimed: [], settled: [], config: circumstances.config };
   for (const attempt of ended) turn.settled.push(await settle(repositories, attempt, circumstances));
   while (turn.claimed.length < free) {
     const job = await repositories.jobs.claimNext(workerId, circumstances.now);

@@ -10,6 +10,7 @@
  */
 import { attemptNumber, type ProcessingJob } from '../../db/model/job.js';
 import type { Outcome } from '../../db/model/lifecycle.js';
+import type { Config } from '../../db/model/settings.js';
 import type { Store } from '../../db/store.js';
 import { monotonicMs } from '../../utils/clock.js';
 import { QueuectlError } from '../../utils/errors.js';
@@ -162,7 +163,7 @@ export class Worker {
     for (const { job, ...settled } of turn.settled) {
       this.options.onEvent?.({ kind: 'job ended', id: job.id, ...settled });
     }
-    await Promise.all(turn.claimed.map((job) => this.start(job)));
+    for (const job of turn.claimed) this.start(job, turn.config);
     if (startError !== undefined) throw startError;
   }
 
@@ -175,12 +176,11 @@ export class Worker {
     return runAt !== undefined && runAt <= this.options.store.clock();
   }
 
-  private async start(job: ProcessingJob): Promise<void> {
+  private start(job: ProcessingJob, { job_timeout, kill_grace, log_max_bytes }: Config): void {
     const slot: Slot = { number: this.lowestFreeSlot(), graceMs: 0, isGivenBack: this.stops === 'now' };
     this.running.set(job.id, slot);
     try {
-      const { run: directory, processor, queue, id } = this.options;
-      const { job_timeout, kill_grace, log_max_bytes } = await queue.getAllConfig();
+      const { run: directory, processor, id } = this.options;
       const graceMs = kill_grace * 1000;
       const run = {
         command: job.command,
@@ -226,8 +226,10 @@ export class Worker {
       const runAt = await queue.nextRunAt();
       if (runAt !== undefined) sleepMs = Math.min(sleepMs, Math.max(runAt - store.clock(), 0));
     }
-    clearTimeout(this.signTimer); // it wakes before, and Node.js would wake once more
-    this.signTimer = undefined;
+    if (this.running.size === 0) {
+      clearTimeout(this.signTimer); // it wakes before, and Node.js would wake once more
+      this.signTimer = undefined;
+    }
     await this.news.wait(sleepMs);
   }
 

@@ -137,7 +137,8 @@ describe('a turn', () => {
   test('with nothing to settle and nothing free claims nothing', async () => {
     const { queue } = openQueue();
     await queue.enqueue({ command: 'true' });
-    assert.deepEqual(await queue.takeTurn('w1', [], 0), { claimed: [], settled: [] });
+    const { claimed, settled } = await queue.takeTurn('w1', [], 0);
+    assert.deepEqual({ claimed, settled }, { claimed: [], settled: [] });
   });
 
   test('is refused for a job that another worker holds by now', async () => {

@@ -35,6 +35,9 @@ function replaceMethod(owner: object, name: string, replacement: (original: Meth
 
 export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   'temporary files stay when the lock changes hands': { lie: keepsTemps },
+  'temporary files are removed by a fold, when it has read': {
+    apply: replaceMethod(FileStore.prototype, 'keepOthersFromRenaming', () => () => {}),
+  },
   'a holder never looks whether the lock is still its own': { lie: trustsLock },
   'a fold does not seal the journal': {
     apply: replaceMethod(Journal.prototype, 'seal', () => () => 'alone'),

@@ -73,7 +73,7 @@ export const SCENARIOS: readonly Scenario[] = [
     before: [],
     processes: [adds('a'), addsByFold('b')],
     budget: { long: 1 },
-    preemptions: [1, 3],
+    preemptions: [2, 3],
   },
   {
     name: 'two settings',

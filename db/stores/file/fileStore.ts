@@ -72,9 +72,11 @@ export class FileStore implements Store {
   }
 
   transaction<T>(work: (transaction: Transaction) => Promise<T>, durability: Durability): Promise<T> {
-    return this.underLock(async (held) => {
+    return this.withLock(async (held) => {
       let view = this.refreshedView(LAZILY);
       if (view.mustFoldFirst) {
+        this.keepOthersFromRenaming();
+        view = this.refreshedView(LAZILY);
         const { fold, replaceFile } = await foldModule();
         // so that config.json can be read like the other files from the start
         const { config } = this.paths;
@@ -145,14 +147,29 @@ export class FileStore implements Store {
     });
   }
 
-  /** Runs a section under the lock, over again if it turns out to have lost the lock. */
+  /** Runs a section that may replace files under the lock, as `withLock` does. */
   private underLock<T>(section: (held: HeldLock) => Promise<T>): Promise<T> {
+    return this.withLock((held) => {
+      this.keepOthersFromRenaming();
+      return section(held);
+    });
+  }
+
+  /**
+   * Removes what former holders of the lock have not put into place. Whoever replaces files, or finds a journal that a former
+   * holder has sealed, does so before it reads. Who only appends need not: numbers guard its line.
+   */
+  private keepOthersFromRenaming(): void {
+    removeTempFiles(replacedFiles(this.paths));
+  }
+
+  /** Runs a section under the lock, over again if it turns out to have lost the lock. */
+  private withLock<T>(section: (held: HeldLock) => Promise<T>): Promise<T> {
     return this.turns.run(async () => {
       for (let losses = 0; ; losses++) {
         if (losses === LOSSES_MAX) throw this.lostTooOften();
         const held = await this.lock();
         try {
-          removeTempFiles(replacedFiles(this.paths));
           return await section(held);
         } catch (error) {
           this.dropView(); // it may hold what was never committed
