@@ -76,15 +76,4 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
         },
     ),
   },
-  'a transaction is done over when the lock is lost after its commit': {
-    apply: replaceMethod(
-      FileStore.prototype,
-      'foldIfDue',
-      (original) =>
-        async function (view, held, ...rest) {
-          (held as { renew(): void }).renew();
-          return original.call(this, view, held, ...rest);
-        },
-    ),
-  },
 };

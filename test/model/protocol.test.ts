@@ -42,7 +42,6 @@ const NEEDED: readonly (readonly [mutation: string, scenario: string])[] = [
   ['a line counts whatever its number', 'two that add, and a claim'],
   ['a commit is acknowledged wherever its line landed', 'the same, call by call'],
   ['a commit is written though the journal is sealed', 'a fold that was cut short'],
-  ['a transaction is done over when the lock is lost after its commit', 'the same, call by call'],
 ];
 
 describe('whatever the order of their calls, processes keep the promises of the store', { concurrency: 2 }, () => {

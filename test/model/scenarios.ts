@@ -18,11 +18,11 @@ const adds = (id: string): Actor => ({ role: 'supervisor', steps: [create(id)] }
 const addsAndTidies = (id: string): Actor => ({ role: 'supervisor', steps: [create(id), close] });
 /** An enqueue with no worker about: a fold. */
 const addsByFold = (id: string): Actor => ({ role: 'command', steps: [create(id)] });
-/** A worker that claims a job, and folds at once: a line in the journal, then a fold. */
+/** A worker that claims a job, and folds later: a line in the journal, then a fold. */
 const claimsAndFolds = (worker: string): Actor => ({
   role: 'worker',
   late: true,
-  steps: [{ verb: 'claim', worker, now: T }],
+  steps: [{ verb: 'claim', worker, now: T }, { verb: 'fold' }],
 });
 const claims = (worker: string): Actor => ({ role: 'command', steps: [{ verb: 'claim', worker, now: T }] });
 const configures = (key: 'max_retries' | 'backoff_base', value: number): Actor => ({

@@ -99,10 +99,12 @@ export class FileStore implements Store {
       }
       const commit = draft.commit(durability === 'on disk');
       if (commit === 'void') throw new LockLostError();
-      if (commit === 'done, view outdated') this.dropView();
-      else if (this.isWorker) await this.foldIfDue(view, held);
-      if (this.isWorker) this.committedAt = monotonicMs();
       this.hasCommitted = true;
+      if (commit === 'done, view outdated') this.dropView();
+      if (this.isWorker) {
+        this.committedAt = monotonicMs();
+        this.foldLater(view);
+      }
       return result;
     });
   }
@@ -260,36 +262,26 @@ export class FileStore implements Store {
     return Math.max(lagMs, LAG_FOLDS * fold_ms) - age;
   }
 
-  private async foldIfDue(view: View, held: HeldLock, lagMs = LAG_MS): Promise<void> {
-    if (!view.needsFold || this.foldDueIn(view, lagMs) > 0) return;
-    const { fold } = await foldModule();
-    try {
-      held.renew(); // what was committed must not be done over if the lock is lost
-      fold(view, this.paths, held, this.clock());
-      this.foldError = undefined;
-    } catch (error) {
-      this.dropView();
-      if (error instanceof LockLostError) return; // the new holder sees to it
-      if (!(error instanceof QueuectlError)) throw error;
-      this.foldError = error; // what was committed stays committed
-    }
-  }
-
-  /** Folds once no commit has come for a while, even if nothing else happens; while they come, they fold by themselves. */
+  /**
+   * Folds once it is due: between two transactions, so that what a worker has claimed is started first. While commits come it
+   * is put off, within limits.
+   */
   private foldLater(view: View): void {
     if (this.foldTimer !== undefined || this.closed) return;
     const quietInMs = this.committedAt + QUIET_LAG_MS - monotonicMs();
-    const dueInMs = this.foldError === undefined ? this.foldDueIn(view, QUIET_LAG_MS) : LAG_MS;
+    const dueInMs = Math.min(Math.max(quietInMs, this.foldDueIn(view, QUIET_LAG_MS)), this.foldDueIn(view, LAG_MS));
     this.foldTimer = setTimeout(
       () => {
         this.foldTimer = undefined;
-        if (monotonicMs() - this.committedAt < QUIET_LAG_MS) return this.foldLater(view);
-        this.fold(QUIET_LAG_MS).catch((error: unknown) => {
+        const lagMs = monotonicMs() - this.committedAt < QUIET_LAG_MS ? LAG_MS : QUIET_LAG_MS;
+        const current = this.view ?? view;
+        if (this.foldDueIn(current, lagMs) > 0) return this.foldLater(current);
+        this.fold(lagMs).catch((error: unknown) => {
           if (!(error instanceof QueuectlError)) throw error;
           this.foldError = error;
         });
       },
-      Math.max(quietInMs, dueInMs, 10),
+      this.foldError === undefined ? Math.max(dueInMs, 10) : LAG_MS,
     );
     this.foldTimer.unref();
   }
@@ -302,7 +294,18 @@ export class FileStore implements Store {
   async fold(lagMs: number): Promise<void> {
     if (!this.hasSomethingToFold()) return;
     await this.underLock(async (held) => {
-      await this.foldIfDue(this.refreshedView(), held, lagMs);
+      const view = this.refreshedView();
+      if (!view.needsFold || this.foldDueIn(view, lagMs) > 0) return;
+      const { fold } = await foldModule();
+      try {
+        fold(view, this.paths, held, this.clock());
+        this.foldError = undefined;
+      } catch (error) {
+        this.dropView();
+        if (error instanceof LockLostError) return; // the new holder sees to it
+        if (!(error instanceof QueuectlError)) throw error;
+        this.foldError = error; // what was committed stays committed
+      }
     });
   }
 
