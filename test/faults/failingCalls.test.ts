@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { byKind } from '../integration/support.js';
-import { assertOneLine, assertRefused, type Ended, EVERY_CASE, each, missing } from './run.js';
+import { assertInTime, assertOneLine, assertRefused, type Ended, EVERY_CASE, each, missing } from './run.js';
 import { checkRemains, SCENARIOS, type Scenario, Trial } from './scenarios.js';
 import { type Call, isAnswer, isChange, straceMissing } from './strace.js';
 
@@ -70,7 +70,7 @@ function checkEnd({ before, after }: Trial, dir: string, ended: Ended, when: str
 
 /** @returns whether a command says that it has done its work; fails when what it says is not for users */
 function isDone(ended: Ended, when: string): boolean {
-  assert.ok(ended.ms < SOON_MS, `${when}: it took ${ended.ms} ms`);
+  assertInTime(ended, SOON_MS, when);
   if (ended.code !== 0) {
     assertRefused(ended, when);
     return false;
