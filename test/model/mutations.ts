@@ -1,5 +1,4 @@
 /** Each takes one safeguard of the protocol away; the explorer must find what breaks then. */
-import { FileStore } from '../../db/stores/file/fileStore.js';
 import { Journal } from '../../db/stores/file/journal.js';
 import { type Lie, SIMULATED_DIR } from './replay.js';
 import type { Stat } from './simulatedFs.js';
@@ -35,9 +34,6 @@ function replaceMethod(owner: object, name: string, replacement: (original: Meth
 
 export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   'temporary files stay when the lock changes hands': { lie: keepsTemps },
-  'temporary files are removed by a fold, when it has read': {
-    apply: replaceMethod(FileStore.prototype, 'keepOthersFromRenaming', () => () => {}),
-  },
   'a holder never looks whether the lock is still its own': { lie: trustsLock },
   'a fold does not seal the journal': {
     apply: replaceMethod(Journal.prototype, 'seal', () => () => 'alone'),

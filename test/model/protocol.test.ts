@@ -36,7 +36,6 @@ const DEADLINE_MS = isLong ? 900_000 : 300_000;
 /** Which scenario shows that each safeguard is needed. */
 const NEEDED: readonly (readonly [mutation: string, scenario: string])[] = [
   ['temporary files stay when the lock changes hands', 'two settings'],
-  ['temporary files are removed by a fold, when it has read', 'a fold that was cut short'],
   ['a holder never looks whether the lock is still its own', 'two settings'],
   ['a fold does not seal the journal', 'the same, call by call'],
   ['a line counts whatever its number', 'two that add, and a claim'],

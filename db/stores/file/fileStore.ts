@@ -72,11 +72,9 @@ export class FileStore implements Store {
   }
 
   transaction<T>(work: (transaction: Transaction) => Promise<T>, durability: Durability): Promise<T> {
-    return this.withLock(async (held) => {
+    return this.underLock(async (held) => {
       let view = this.refreshedView(LAZILY);
       if (view.mustFoldFirst) {
-        this.keepOthersFromRenaming();
-        view = this.refreshedView(LAZILY);
         const { fold, replaceFile } = await foldModule();
         // so that config.json can be read like the other files from the start
         const { config } = this.paths;
@@ -149,29 +147,14 @@ export class FileStore implements Store {
     });
   }
 
-  /** Runs a section that may replace files under the lock, as `withLock` does. */
-  private underLock<T>(section: (held: HeldLock) => Promise<T>): Promise<T> {
-    return this.withLock((held) => {
-      this.keepOthersFromRenaming();
-      return section(held);
-    });
-  }
-
-  /**
-   * Removes what former holders of the lock have not put into place. Whoever replaces files, or finds a journal that a former
-   * holder has sealed, does so before it reads. Who only appends need not: numbers guard its line.
-   */
-  private keepOthersFromRenaming(): void {
-    removeTempFiles(replacedFiles(this.paths));
-  }
-
   /** Runs a section under the lock, over again if it turns out to have lost the lock. */
-  private withLock<T>(section: (held: HeldLock) => Promise<T>): Promise<T> {
+  private underLock<T>(section: (held: HeldLock) => Promise<T>): Promise<T> {
     return this.turns.run(async () => {
       for (let losses = 0; ; losses++) {
         if (losses === LOSSES_MAX) throw this.lostTooOften();
         const held = await this.lock();
         try {
+          removeTempFiles(replacedFiles(this.paths));
           return await section(held);
         } catch (error) {
           this.dropView(); // it may hold what was never committed
@@ -279,6 +262,7 @@ export class FileStore implements Store {
         this.fold(lagMs).catch((error: unknown) => {
           if (!(error instanceof QueuectlError)) throw error;
           this.foldError = error;
+          this.foldLater(current); // who is busy may not look at the store for long
         });
       },
       this.foldError === undefined ? Math.max(dueInMs, 10) : LAG_MS,
@@ -292,14 +276,19 @@ export class FileStore implements Store {
    * @throws QueuectlError what keeps the journal from being read
    */
   async fold(lagMs: number): Promise<void> {
-    if (!this.hasSomethingToFold()) return;
+    if (!this.hasSomethingToFold()) {
+      this.foldError = undefined; // somebody else has folded since
+      return;
+    }
+    const { fold } = await foldModule();
     await this.underLock(async (held) => {
       const view = this.refreshedView();
       if (!view.needsFold || this.foldDueIn(view, lagMs) > 0) return;
-      const { fold } = await foldModule();
       try {
         fold(view, this.paths, held, this.clock());
         this.foldError = undefined;
+        clearTimeout(this.foldTimer); // which the look at the journal has set
+        this.foldTimer = undefined;
       } catch (error) {
         this.dropView();
         if (error instanceof LockLostError) return; // the new holder sees to it
@@ -346,6 +335,7 @@ export class FileStore implements Store {
     if (this.options.role === 'onlooker') return this.dropView();
     clearTimeout(this.foldTimer);
     try {
+      if (this.isWorker) await this.fold(QUIET_LAG_MS); // those that go on may not look at the store for long
       if (await this.leavesTidyingToMe()) {
         this.foldError = undefined;
         await this.underLock(async (held) => {
@@ -359,7 +349,7 @@ export class FileStore implements Store {
       if (!(error instanceof QueuectlError)) throw error;
       this.foldError = error;
     } finally {
-      this.dropView();
+      await this.turns.run(async () => this.dropView()); // not under the hands of a fold that has begun
     }
     if (this.foldError !== undefined) this.options.onWarning(this.foldError);
   }

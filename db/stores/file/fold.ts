@@ -9,18 +9,17 @@
  *   3. the lock must still be ours; rename the snapshot's files into place; the directory to disk
  *   4. rename the next journal into place; the directory to disk
  *
- * Whoever finds a sealed journal, or none, starts at 1 and skips 2, but first removes all temporary files and only then
- * reads: so a rename by a former holder, stopped between the check and the rename, fails. One that was stopped before it
- * sealed the journal finds that its seal is void if anything was committed meanwhile.
+ * Whoever finds a sealed journal starts at 1 and skips 2. Whoever gets the lock removes all temporary files before it
+ * reads anything: so a rename by a former holder, stopped between the check and the rename, fails.
  */
 import fs from 'node:fs';
 import { monotonicMs } from '../../../utils/clock.js';
 import { errnoCode, storageError } from '../../../utils/errors.js';
-import { identityOf, removeFile, removeTempFiles, syncDirectory } from '../../../utils/files.js';
+import { identityOf, removeFile, syncDirectory } from '../../../utils/files.js';
 import { type HeldLock, LockLostError } from '../../../utils/lock.js';
 import { writeTemp } from '../../../utils/tempFiles.js';
 import { Journal, type JournalHeader, type NamedFile } from './journal.js';
-import { replacedFiles, type StorePaths } from './paths.js';
+import type { StorePaths } from './paths.js';
 import type { Content } from './snapshot.js';
 import { type PerFile, perFile, SNAPSHOT_FILES } from './snapshotFiles.js';
 import type { View } from './view.js';
@@ -36,7 +35,6 @@ import type { View } from './view.js';
 export function fold(view: View, paths: StorePaths, held: HeldLock, now: number, committed?: () => void): void {
   const started = monotonicMs();
   const { journal } = view;
-  removeTempFiles(replacedFiles(paths)); // what others who were killed have left takes space
   const areAllDue = journal === null || SNAPSHOT_FILES.some(({ name }) => identityOf(paths[name]) === null);
   const contents = perFile((file) => {
     const content = areAllDue || view.isChangedIn(file) ? view.contentFor(file) : null;

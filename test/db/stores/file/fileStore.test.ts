@@ -257,6 +257,55 @@ test('a fold that failed is tried again, and once it succeeds close has nothing 
   assert.equal(await store.close(), undefined);
 });
 
+test('a fold that fails before it looks at the journal is tried again, though nobody asks for anything', async (t) => {
+  const dir = tempStore();
+  const store = open(t, dir, { role: 'worker' });
+  await store.workers.register(thisWorker());
+  await store.jobs.createJob(pendingJob({ id: 'a' }));
+  let failures = 0;
+  const end = onFsCall(({ name }) => {
+    if (name !== 'readdirSync' || failures > 0) return undefined;
+    failures += 1;
+    throw Object.assign(new Error('EMFILE'), { code: 'EMFILE' });
+  });
+  t.after(end);
+  await waitFor(() => inSnapshot(dir).length === 1);
+  assert.equal(failures, 1);
+});
+
+test('a worker that ends beside others leaves no change for longer than the second that is promised', async (t) => {
+  const dir = tempStore();
+  let now = T0;
+  const [store, other] = [0, 1].map(() => open(t, dir, { clock: () => now, role: 'worker' })) as [
+    FileTestStore,
+    FileTestStore,
+  ];
+  await other.workers.register(thisWorker());
+  await store.jobs.createJob(pendingJob({ id: 'a' }));
+  now += 1500;
+  await store.jobs.createJob(pendingJob({ id: 'b' }));
+  await store.close();
+  assert.deepEqual(inSnapshot(dir), ['a', 'b']);
+});
+
+test('a store that is closed while it folds goes on with its journal', async (t) => {
+  for (let ahead = 0; ahead <= 20; ahead++) {
+    const dir = tempStore();
+    let now = T0;
+    const store = open(t, dir, { clock: () => now, role: 'worker' });
+    await store.workers.register(thisWorker());
+    await store.jobs.createJob(pendingJob({ id: 'a' }));
+    now += 100_000;
+    const folding = store.store.fold(0);
+    for (let turn = 0; turn < ahead; turn++) await undefined;
+    await store.close();
+    await folding;
+    const [header = ''] = fs.readFileSync(join(dir, 'journal.ndjson'), 'utf8').split('\n');
+    const { first } = JSON.parse(header) as { first: number };
+    assert.ok(first > 1, `${ahead} turns ahead a journal began with number ${first}`);
+  }
+});
+
 test('a fold that failed is no matter once somebody else has folded', async (t) => {
   const dir = tempStore();
   let now = T0;
