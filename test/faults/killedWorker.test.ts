@@ -11,8 +11,6 @@ import { type Call, isChange, straceMissing, type Traced, touches, trace } from 
 const WORKER_MAIN = join(dirname(PROGRAM), 'workerMain.cjs');
 /** How many of the calls are tried, if not all. */
 const SAMPLE = 10;
-/** Under strace it takes three seconds to settle all jobs, beside five others; the rest is for a machine that is busy. */
-const DEADLINE_MS = 120_000;
 
 /** Says when it is run twice at once. */
 const exclusive = (id: string, command: string) =>
@@ -37,7 +35,7 @@ async function runWorker(store: TestStore, fault?: string): Promise<Traced> {
   const command = [process.execPath, WORKER_MAIN, 'worker', JSON.stringify(task)];
   let ended = false;
   const { directory, env, root: cwd } = store;
-  const traced = trace(command, { directory, env, cwd, deadlineMs: DEADLINE_MS }, fault).finally(() => {
+  const traced = trace(command, { directory, env, cwd }, fault).finally(() => {
     ended = true;
   });
   const worker = () =>
