@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { waitFor } from '../helpers/waitFor.js';
-import { aboutFiles, kill, storeTest } from './support.js';
+import { aboutFiles, kill, storeTest, UNTIL_GO } from './support.js';
 
 describe('at rest', { concurrency: 3 }, () => {
   storeTest('after each command', async (store) => {
@@ -38,6 +38,17 @@ describe('at rest', { concurrency: 3 }, () => {
       );
     }
     assert.deepEqual(JSON.parse(await store.ok('list')), store.queue());
+  });
+
+  storeTest('and soon after a commit, though every slot of every worker is taken', async (store) => {
+    await store.enqueue({ id: 'long', command: UNTIL_GO });
+    await store.startWorkers();
+    await waitFor(() => store.job('long').state === 'processing');
+    await store.enqueue({ id: 'later', command: 'true' });
+    await waitFor(() => store.queue().some(({ id }) => id === 'later'), 30_000);
+    store.go();
+    await waitFor(() => store.completed() === 2);
+    await store.ok('worker-stop');
   });
 
   for (const [stop, seconds, end] of [

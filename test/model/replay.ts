@@ -591,9 +591,13 @@ function replace(
 
 /** Whether the clock is read to begin an attempt to get the lock: in `moment`, called by `tryLock`. */
 function isFirstOfTry(): boolean {
-  const { stackTraceLimit } = Error;
+  const { stackTraceLimit, prepareStackTrace } = Error;
+  let names: (string | null)[] = [];
   Error.stackTraceLimit = 6;
-  const { stack = '' } = new Error();
-  Error.stackTraceLimit = stackTraceLimit;
-  return /at moment .*\n\s*at tryLock /.test(stack);
+  Error.prepareStackTrace = (_error, calls) => {
+    names = calls.map((call) => call.getFunctionName());
+  };
+  new Error().stack; // asking for it makes it
+  Object.assign(Error, { stackTraceLimit, prepareStackTrace });
+  return names[names.indexOf('moment') + 1] === 'tryLock';
 }

@@ -50,6 +50,9 @@ export class FileStore implements Store {
   private readonly turns = new Mutex();
   private view: View | undefined;
   private foldTimer: NodeJS.Timeout | undefined;
+  private lookTimer: NodeJS.Timeout | undefined;
+  /** How many are told here when somebody commits. */
+  private watchers = 0;
   /** When this process committed last, by its monotonic clock. */
   private committedAt = 0;
   /** Whether it has committed anything. */
@@ -102,6 +105,7 @@ export class FileStore implements Store {
       if (this.isWorker) {
         this.committedAt = monotonicMs();
         this.foldLater(view);
+        this.lookLater();
       }
       return result;
     });
@@ -260,14 +264,30 @@ export class FileStore implements Store {
         const current = this.view ?? view;
         if (this.foldDueIn(current, lagMs) > 0) return this.foldLater(current);
         this.fold(lagMs).catch((error: unknown) => {
-          if (!(error instanceof QueuectlError)) throw error;
-          this.foldError = error;
+          this.noteFoldError(error);
           this.foldLater(current); // who is busy may not look at the store for long
         });
       },
       this.foldError === undefined ? Math.max(dueInMs, 10) : LAG_MS,
     );
     this.foldTimer.unref();
+  }
+
+  /** Looks for what others have committed while nobody here is told of it: a worker that can claim nothing does not watch. */
+  private lookLater(): void {
+    if (this.lookTimer !== undefined || this.closed || this.watchers > 0) return;
+    this.lookTimer = setTimeout(() => {
+      this.lookTimer = undefined;
+      if (this.watchers > 0) return;
+      if (this.foldTimer === undefined) this.fold(LAG_MS).catch((error: unknown) => this.noteFoldError(error));
+      this.lookLater();
+    }, LAG_MS);
+    this.lookTimer.unref();
+  }
+
+  private noteFoldError(error: unknown): void {
+    if (!(error instanceof QueuectlError)) throw error;
+    this.foldError = error;
   }
 
   /**
@@ -325,8 +345,16 @@ export class FileStore implements Store {
       if (errnoCode(error) === undefined) throw error;
       return () => {}; // the system has no watch left: changes are still seen, after worker_idle_delay
     }
-    watcher.on('error', () => watcher.close()); // the same
-    return () => watcher.close();
+    this.watchers += 1;
+    let isWatching = true;
+    const end = () => {
+      watcher.close();
+      if (isWatching) this.watchers -= 1;
+      isWatching = false;
+      if (this.isWorker) this.lookLater();
+    };
+    watcher.on('error', end); // the same
+    return end;
   }
 
   async close(): Promise<void> {
@@ -334,6 +362,7 @@ export class FileStore implements Store {
     this.closed = true;
     if (this.options.role === 'onlooker') return this.dropView();
     clearTimeout(this.foldTimer);
+    clearTimeout(this.lookTimer);
     try {
       if (this.isWorker) await this.fold(QUIET_LAG_MS); // those that go on may not look at the store for long
       if (await this.leavesTidyingToMe()) {
@@ -346,8 +375,7 @@ export class FileStore implements Store {
         });
       }
     } catch (error) {
-      if (!(error instanceof QueuectlError)) throw error;
-      this.foldError = error;
+      this.noteFoldError(error);
     } finally {
       await this.turns.run(async () => this.dropView()); // not under the hands of a fold that has begun
     }

@@ -235,6 +235,40 @@ test('who keeps the files fresh does so without being asked again', async (t) =>
   assert.ok(performance.now() - started < 3000);
 });
 
+test('who keeps the files fresh finds what others commit later, whether or not it is told', async (t) => {
+  for (const watches of [false, true]) {
+    const dir = tempStore();
+    const store = open(t, dir, { role: 'worker' });
+    const other = open(t, dir);
+    await other.workers.register(thisWorker());
+    await store.jobs.createJob(pendingJob({ id: 'a' }));
+    await waitFor(() => inSnapshot(dir).length === 1);
+    if (watches) store.store.subscribe(() => {})();
+    await other.jobs.createJob(pendingJob({ id: 'b' }));
+    assert.deepEqual(inSnapshot(dir), ['a']);
+    await waitFor(() => inSnapshot(dir).length === 2);
+    await store.close();
+    const late = open(t, dir);
+    await late.jobs.createJob(pendingJob({ id: 'c' }));
+    await delay(1500);
+    assert.deepEqual(inSnapshot(dir), ['a', 'b'], 'not once it is closed');
+  }
+});
+
+test('who is told of what others commit does not look for it', async (t) => {
+  const dir = tempStore();
+  const store = open(t, dir, { role: 'worker' });
+  await store.workers.register(thisWorker());
+  const end = store.store.subscribe(() => {});
+  await store.jobs.createJob(pendingJob({ id: 'a' }));
+  await waitFor(() => inSnapshot(dir).length === 1);
+  await open(t, dir).jobs.createJob(pendingJob({ id: 'b' }));
+  await delay(2500);
+  assert.deepEqual(inSnapshot(dir), ['a']);
+  end();
+  await waitFor(() => inSnapshot(dir).length === 2);
+});
+
 test('a fold that failed is tried again, and once it succeeds close has nothing to tell', async (t) => {
   const dir = tempStore();
   const store = open(t, dir, { role: 'worker' });
