@@ -30,7 +30,7 @@ export async function refusedCommands(place: Place, wrapper: readonly string[] =
   const refused: Name[] = [];
   for (const name of ALL) {
     const ended = await run([...wrapper, ...queuectl(...COMMANDS[name])], place);
-    assertInTime(ended, AT_ONCE_MS, name);
+    await assertInTime(ended, AT_ONCE_MS, name);
     if (ended.code === 0) continue;
     assertRefused({ ...ended, stdout: ended.stdout.replace(/^Starting .*\n/, '') }, name);
     assert.ok(ended.stderr.includes(culprit), `${name} does not name ${culprit}: ${ended.stderr}`);

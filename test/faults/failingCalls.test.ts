@@ -55,7 +55,7 @@ async function cutWritesShort(scenario: Scenario): Promise<void> {
     if (sufficient >= 2) return trial.after; // a higher limit changes nothing
     const { dir, ended } = await trial.runUnder(['prlimit', `--fsize=${bytes}`], `up-to-${bytes}`);
     const end = await checkEnd(trial, dir, ended, `files of up to ${bytes} bytes`);
-    if (isDone(ended, '') && ended.stderr === '') sufficient += 1;
+    if ((await isDone(ended, '')) && ended.stderr === '') sufficient += 1;
     return end;
   });
   assert.equal(ends[0], trial.before, 'it works without files');
@@ -63,14 +63,14 @@ async function cutWritesShort(scenario: Scenario): Promise<void> {
 }
 
 /** @returns the contents found */
-function checkEnd({ before, after }: Trial, dir: string, ended: Ended, when: string, mayBeDone = false) {
-  if (isDone(ended, when)) return checkRemains(dir, [after], when);
+async function checkEnd({ before, after }: Trial, dir: string, ended: Ended, when: string, mayBeDone = false) {
+  if (await isDone(ended, when)) return checkRemains(dir, [after], when);
   return checkRemains(dir, mayBeDone ? [before, after] : [before], when);
 }
 
 /** @returns whether a command says that it has done its work; fails when what it says is not for users */
-function isDone(ended: Ended, when: string): boolean {
-  assertInTime(ended, SOON_MS, when);
+async function isDone(ended: Ended, when: string): Promise<boolean> {
+  await assertInTime(ended, SOON_MS, when);
   if (ended.code !== 0) {
     assertRefused(ended, when);
     return false;

@@ -29,11 +29,11 @@ describe('few open files', { concurrency: 2, skip: missing('/bin/sh', '-c', 'uli
     for (let limit = least; limit < least + LIMITS; limit++) {
       const id = `with-${limit}`;
       const adds = await run(withFiles(limit, 'enqueue', '--id', id, 'true'), store);
-      if (wasDone(adds)) ids.add(id);
+      if (await wasDone(adds)) ids.add(id);
       else refusals += 1;
       for (const args of [['list'], ['status'], ['config-set', 'max_retries', '3'], ['dlq-retry', 'dead']]) {
         if (args[0] === 'dlq-retry' && store.dead().length === 0) continue;
-        if (!wasDone(await run(withFiles(limit, ...args), store))) refusals += 1;
+        if (!(await wasDone(await run(withFiles(limit, ...args), store)))) refusals += 1;
       }
     }
     assert.ok(refusals > 0, 'the limits are too high');
@@ -48,7 +48,7 @@ describe('few open files', { concurrency: 2, skip: missing('/bin/sh', '-c', 'uli
       const id = `with-${limit}`;
       await store.enqueue({ id, command: 'true', max_retries: 0 });
       const starts = await run(withFiles(limit, 'worker-start'), store);
-      if (wasDone(starts)) {
+      if (await wasDone(starts)) {
         works += 1;
         await eventually(async () => isSettled(store, id));
         await store.ok('worker-stop');
@@ -70,8 +70,8 @@ async function isSettled(store: TestStore, id: string): Promise<boolean> {
 }
 
 /** @returns whether a command did what it was told, perhaps with a warning; fails when it names no reason */
-function wasDone(ended: Ended): boolean {
-  assertInTime(ended, AT_ONCE_MS, 'few files');
+async function wasDone(ended: Ended): Promise<boolean> {
+  await assertInTime(ended, AT_ONCE_MS, 'few files');
   if (ended.code === 0) return true;
   assertRefused({ ...ended, stdout: ended.stdout.replace(/^Starting .*\n/, '') }, 'few files');
   assert.match(ended.stderr, /: too many open files\. Raise the limit/);

@@ -286,7 +286,7 @@ export async function checkRemains(dir: string, possible: readonly unknown[], wh
 
   const next = await run(queuectl('enqueue', '--id', 'next', 'true'), environmentOf(dir));
   assertDone(next, `${when}: the next command`);
-  assertInTime(next, NEXT_MS, `${when}: the next command`);
+  await assertInTime(next, NEXT_MS, `${when}: the next command`);
   assertWhole(dir, when);
 
   if (await hasWorker(dir)) {

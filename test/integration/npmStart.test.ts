@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { describe } from 'node:test';
 import packageJson from '../../package.json' with { type: 'json' };
 import { waitFor } from '../helpers/waitFor.js';
-import { type Foreground, follow, storeTest, type TestStore, UNTIL_GO } from './support.js';
+import { aboutNoStore, type Foreground, follow, storeTest, type TestStore, UNTIL_GO } from './support.js';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const [NODE, ...WORDS] = packageJson.scripts.start.split(' ');
@@ -25,7 +25,7 @@ function npmStart(store: TestStore, ...flags: string[]): Foreground {
 
 const touch = (file: string) => utimesSync(join(ROOT, file), new Date(), new Date());
 
-describe('npm start', { concurrency: 2 }, () => {
+describe('npm start', { concurrency: 2, skip: aboutNoStore ?? false }, () => {
   storeTest('starts the workers again when the source changes, and Ctrl-C leaves nobody behind', async (store) => {
     await store.enqueue({ id: 'a', command: `: > begun; ${UNTIL_GO}` });
     const started = npmStart(store, '--count', '2');

@@ -94,8 +94,11 @@ export const byKind = <T>(values: Readonly<Record<typeof KIND, T>>): T => values
 export const shelfAt = (directory: string): Shelf =>
   KIND === 'file' ? new FileShelf(directory) : new SqliteShelf(directory);
 
+const onlyOnFiles = (reason: string) => (KIND === 'file' ? undefined : reason);
 /** Why a test is not run on other stores, to be given as its obstacle; undefined where it is. */
-export const aboutFiles = KIND === 'file' ? undefined : 'it is about the files of a store in files';
+export const aboutFiles = onlyOnFiles('it is about the files of a store in files');
+/** The same, for what would take its time again and show nothing new. */
+export const aboutNoStore = onlyOnFiles('it is the same on every store');
 
 export class TestStore {
   /** Where the commands of the jobs run. */

@@ -11,7 +11,7 @@ import { CONFIG_KEYS } from '../../db/model/settings.js';
 import { install, installClone } from '../helpers/install.js';
 import { PROGRAM, type RunResult, resultOf, runCli } from '../helpers/runCli.js';
 import { waitFor } from '../helpers/waitFor.js';
-import { storeTest, type TestStore } from './support.js';
+import { aboutNoStore, storeTest, type TestStore } from './support.js';
 
 /** The command line that a message ends with, or has between backquotes. */
 function adviceIn(stderr: string): string {
@@ -38,7 +38,7 @@ async function drain(store: TestStore): Promise<void> {
 const NEW_QUEUE = /^queuectl: a new queue begins in .*\n/m;
 const NO_WORKER = 'queuectl: no worker is running. Start one: queuectl worker-start';
 
-describe('the words of a job', { concurrency: 2 }, () => {
+describe('the words of a job', { concurrency: 2, skip: aboutNoStore ?? false }, () => {
   storeTest('behind a -- they are kept as they are', async (store) => {
     const words = [
       'two words',
@@ -183,7 +183,7 @@ describe('the words of a job', { concurrency: 2 }, () => {
   );
 });
 
-describe('words that stand for commands', { concurrency: 2 }, () => {
+describe('words that stand for commands', { concurrency: 2, skip: aboutNoStore ?? false }, () => {
   storeTest('run, dlq and config are short for others', async (store) => {
     await store.enqueue({ id: 'bad', command: 'exit 3', max_retries: 0 });
     const workers = await store.startForeground('run', '--concurrency', '2');

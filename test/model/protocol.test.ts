@@ -70,7 +70,7 @@ describe('whatever the order of their calls, processes keep the promises of the 
 });
 
 async function explore(program: string, order: Order): Promise<Report> {
-  const args = ['--max-old-space-size=6000', program, JSON.stringify(order)];
+  const args = ['--max-old-space-size=6000', '--max-semi-space-size=64', program, JSON.stringify(order)];
   const { stdout } = await promisify(execFile)(process.execPath, args, {
     env: {},
     maxBuffer: 100_000_000,
