@@ -88,10 +88,10 @@ export class Supervisor {
   /** The first call lets the workers finish their current jobs; further ones end the jobs and give them back. */
   stop(): void {
     this.stopRequests += 1;
-    this.options.onEvent({ kind: 'stopping', again: this.stopRequests > 1 });
     for (const timer of this.restarts.values()) clearTimeout(timer);
     this.restarts.clear();
     for (const child of this.children) this.askToStop(child);
+    this.options.onEvent({ kind: 'stopping', again: this.stopRequests > 1 });
     if (this.isDone()) this.allEnded?.();
   }
 

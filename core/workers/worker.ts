@@ -13,6 +13,7 @@ import type { Outcome } from '../../db/model/lifecycle.js';
 import type { Config } from '../../db/model/settings.js';
 import type { Store } from '../../db/store.js';
 import { monotonicMs } from '../../utils/clock.js';
+import { nextTurn } from '../../utils/delay.js';
 import { QueuectlError } from '../../utils/errors.js';
 import { Latch } from '../../utils/latch.js';
 import type { JobProcessor } from '../jobProcessor.js';
@@ -101,6 +102,7 @@ export class Worker {
       let errors = 0;
       while (this.hasWork()) {
         try {
+          await nextTurn(); // a request to stop that came with the end of a job is heeded before the next claim
           await this.work();
           if (this.watchesAsNeeded() && this.ended.length === 0 && this.hasWork()) await this.sleep();
           if (this.startError === undefined) errors = 0;

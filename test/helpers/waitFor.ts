@@ -1,4 +1,4 @@
-import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
+import { delay, nextTurn } from '../../utils/delay.js';
 
 const LOOK_EVERY_MS = 10;
 /** What is to happen takes a hundredth of it; the rest is for a machine that is slow, or busy with something else. */

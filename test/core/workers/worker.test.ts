@@ -170,6 +170,18 @@ describe('a worker', { timeout: 300_000 }, () => {
     assert.deepEqual(await queue.counts(), { pending: 1, processing: 0, completed: 1, failed: 0, dead: 0 });
   });
 
+  test('asked to stop in the moment in which a job ends, claims nothing, as one asked before', async () => {
+    const { worker, ended, launcher, queue } = await startWorker({ commands: ['a', 'b'] });
+    await waitFor(() => launcher.commands.includes('a'));
+    await delay(50); // it sleeps
+    launcher.end('a', SUCCESS);
+    setImmediate(() => worker.stop()); // as a signal that came first, but is told of after the end
+    await waitFor(async () => (await queue.counts()).completed === 1);
+    launcher.close();
+    await ended;
+    assert.deepEqual(await queue.counts(), { pending: 1, processing: 0, completed: 1, failed: 0, dead: 0 });
+  });
+
   test('told to stop now, gives back what did not succeed all the same', async () => {
     const { worker, ended, launcher, queue } = await startWorker({ commands: ['a', 'b', 'c'], concurrency: 3 });
     await waitFor(() => launcher.commands.length === 3);
