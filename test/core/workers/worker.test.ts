@@ -66,13 +66,13 @@ const SIGN_SECONDS = 3;
 const IDLE_MS = 20;
 
 /** A worker that runs until the test stops it, on a store with some jobs. */
-async function startWorker({ commands = ['a'], concurrency = 1, hasLogs = true, supervisorId = '' }) {
+async function startWorker({ commands = ['a'], concurrency = 1, hasLogs = true, supervisorId = '', idleMs = IDLE_MS }) {
   const dir = tempStore();
   if (!hasLogs) writeFileSync(`${dir}/logs`, 'in the way');
   const { store } = fileStore(dir, { role: 'worker' });
   const run = new RunDirectory(dir);
   const queue = new QueueManager(store);
-  await queue.setConfig('worker_idle_delay', IDLE_MS);
+  await queue.setConfig('worker_idle_delay', idleMs);
   await queue.enqueueAll(commands.map((command) => ({ id: command, command, max_retries: 0 })));
   await store.workers.register({
     ...currentIdentity(),
@@ -171,9 +171,9 @@ describe('a worker', { timeout: 300_000 }, () => {
   });
 
   test('asked to stop in the moment in which a job ends, claims nothing, as one asked before', async () => {
-    const { worker, ended, launcher, queue } = await startWorker({ commands: ['a', 'b'] });
-    await waitFor(() => launcher.commands.includes('a'));
-    await delay(50); // it sleeps
+    const { worker, ended, launcher, queue } = await startWorker({ commands: ['a', 'b'], idleMs: 3_600_000 });
+    await waitFor(() => launcher.commands.includes('a')); // and it sleeps: else it may have begun its turn
+    await delay(50);
     launcher.end('a', SUCCESS);
     setImmediate(() => worker.stop()); // as a signal that came first, but is told of after the end
     await waitFor(async () => (await queue.counts()).completed === 1);
