@@ -1,7 +1,8 @@
 /** Every kind of command, run where it may be refused. */
 import assert from 'node:assert/strict';
+import { assertWithin } from '../helpers/assertWithin.js';
 import type { TestStore } from '../integration/support.js';
-import { assertDone, assertInTime, assertRefused, type Environment, queuectl, run } from './run.js';
+import { assertDone, assertRefused, type Environment, queuectl, run } from './run.js';
 
 /** What is there in place of the lock may be a lock, which takes 3 seconds to grow stale. */
 const AT_ONCE_MS = 8000;
@@ -30,7 +31,7 @@ export async function refusedCommands(place: Place, wrapper: readonly string[] =
   const refused: Name[] = [];
   for (const name of ALL) {
     const ended = await run([...wrapper, ...queuectl(...COMMANDS[name])], place);
-    await assertInTime(ended, AT_ONCE_MS, name);
+    await assertWithin(ended.ms, AT_ONCE_MS, name);
     if (ended.code === 0) continue;
     assertRefused({ ...ended, stdout: ended.stdout.replace(/^Starting .*\n/, '') }, name);
     assert.ok(ended.stderr.includes(culprit), `${name} does not name ${culprit}: ${ended.stderr}`);

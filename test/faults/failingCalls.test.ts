@@ -1,8 +1,9 @@
 /** A command one of whose calls to the system fails has changed nothing and says why in one line, or has done its work. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { assertWithin } from '../helpers/assertWithin.js';
 import { byKind } from '../integration/support.js';
-import { assertInTime, assertOneLine, assertRefused, type Ended, EVERY_CASE, each, missing } from './run.js';
+import { assertOneLine, assertRefused, type Ended, EVERY_CASE, each, missing } from './run.js';
 import { checkRemains, SCENARIOS, type Scenario, Trial } from './scenarios.js';
 import { type Call, isAnswer, isChange, straceMissing } from './strace.js';
 
@@ -70,7 +71,7 @@ async function checkEnd({ before, after }: Trial, dir: string, ended: Ended, whe
 
 /** @returns whether a command says that it has done its work; fails when what it says is not for users */
 async function isDone(ended: Ended, when: string): Promise<boolean> {
-  await assertInTime(ended, SOON_MS, when);
+  await assertWithin(ended.ms, SOON_MS, when);
   if (ended.code !== 0) {
     assertRefused(ended, when);
     return false;

@@ -1,8 +1,9 @@
 /** A process that may open few files: it says so at once, and nothing is lost. */
 import assert from 'node:assert/strict';
 import { before, describe } from 'node:test';
+import { assertWithin } from '../helpers/assertWithin.js';
 import { storeTest, type TestStore } from '../integration/support.js';
-import { assertDone, assertInTime, assertRefused, type Ended, eventually, missing, queuectl, run } from './run.js';
+import { assertDone, assertRefused, type Ended, eventually, missing, queuectl, run } from './run.js';
 import { fill } from './scenarios.js';
 
 const AT_ONCE_MS = 6000;
@@ -71,7 +72,7 @@ async function isSettled(store: TestStore, id: string): Promise<boolean> {
 
 /** @returns whether a command did what it was told, perhaps with a warning; fails when it names no reason */
 async function wasDone(ended: Ended): Promise<boolean> {
-  await assertInTime(ended, AT_ONCE_MS, 'few files');
+  await assertWithin(ended.ms, AT_ONCE_MS, 'few files');
   if (ended.code === 0) return true;
   assertRefused({ ...ended, stdout: ended.stdout.replace(/^Starting .*\n/, '') }, 'few files');
   assert.match(ended.stderr, /: too many open files\. Raise the limit/);

@@ -36,17 +36,6 @@ export interface Environment {
   readonly deadlineMs?: number;
 }
 
-/**
- * Fails unless a command has ended within its limit. Where it has not, a command that does nothing tells how slow the machine
- * is just now, and ten times that is allowed on top.
- */
-export async function assertInTime({ ms }: Ended, limitMs: number, what: string): Promise<void> {
-  if (ms < limitMs) return;
-  const idle = await run(queuectl('--version'), { directory: '/' });
-  const allowedMs = limitMs + 10 * idle.ms;
-  assert.ok(ms < allowedMs, `${what}: it took ${ms} ms, and ${allowedMs} were allowed`);
-}
-
 export class LateError extends Error {}
 
 /** The environment of a command that uses this store, and nothing else of this process's. */

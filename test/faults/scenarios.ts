@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import type { WorkerRecord } from '../../db/model/worker.js';
 import { currentIdentity } from '../../utils/processIdentity.js';
 import { type Contents, contentsOf } from '../db/stores/file/steps.js';
+import { assertWithin } from '../helpers/assertWithin.js';
 import { pendingJob, T0 } from '../helpers/jobFactory.js';
 import { fileStore, storeAt, type TestStore } from '../helpers/testStore.js';
 import { byKind, shelfAt } from '../integration/support.js';
-import { assertDone, assertInTime, type Ended, EVERY_CASE, each, LateError, manyStores, queuectl, run } from './run.js';
+import { assertDone, type Ended, EVERY_CASE, each, LateError, manyStores, queuectl, run } from './run.js';
 import { type Call, callsIn, fileOf, isAnswer, isChange, type Traced, touches, trace } from './strace.js';
 
 export interface Scenario {
@@ -286,7 +287,7 @@ export async function checkRemains(dir: string, possible: readonly unknown[], wh
 
   const next = await run(queuectl('enqueue', '--id', 'next', 'true'), environmentOf(dir));
   assertDone(next, `${when}: the next command`);
-  await assertInTime(next, NEXT_MS, `${when}: the next command`);
+  await assertWithin(next.ms, NEXT_MS, `${when}: the next command`);
   assertWhole(dir, when);
 
   if (await hasWorker(dir)) {
