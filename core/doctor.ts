@@ -11,6 +11,7 @@ import { QueueManager } from './queueManager.js';
 import { findStray } from './run/outputs.js';
 import { RunDirectory } from './run/runDirectory.js';
 import { isAlive, mayLive } from './workers/liveness.js';
+import { describeMissing } from './workers/messages.js';
 import { isOfNoUse, lostJobs, recoverLost, surveyWorkers } from './workers/recovery.js';
 
 /** What the doctor says of one thing. */
@@ -163,6 +164,15 @@ async function checkWorkers({ store, run }: Patient, jobs: readonly Job[]): Prom
   // Records that cannot be read have a check of their own.
   const gone = survey.gone.flatMap(({ record }) => (record !== undefined && 'fault' in record ? [] : [record]));
   if (gone.length + lost.length === 0) {
+    const [missing] = survey.living.flatMap(describeMissing);
+    if (missing !== undefined) {
+      return {
+        name,
+        state: 'wrong',
+        fact: missing,
+        remedy: `It is tried again and again; ${run.workersLog} tells when.`,
+      };
+    }
     return {
       name,
       state: 'ok',

@@ -14,6 +14,8 @@ export type { Run };
 
 /** A command that runs, or is about to. */
 export interface RunningCommand {
+  /** Whether it began: known some 10 ms after it has, or when it has ended. */
+  readonly started: Promise<boolean>;
   /**
    * How it ended: known as soon as the shell exits with 0, whatever that left behind in the background. When it failed,
    * what it left behind is ended first.
@@ -44,7 +46,7 @@ export class JobProcessor {
    * started is an outcome like any other.
    */
   process(run: Run, { timeoutSeconds = 0, graceMs = GRACE_MS, maxOutputBytes = 0 }: Limits = {}): RunningCommand {
-    const started = deferred<void>();
+    const started = deferred<boolean>();
     const ending = deferred<Ending>();
     let group: number | undefined;
     let hasEnded = false;
@@ -58,13 +60,13 @@ export class JobProcessor {
           output = new OutputLimit(run.logFile, maxOutputBytes);
           looks = setInterval(() => output?.enforce(), LOOK_EVERY_MS);
         }
-        started.resolve();
+        started.resolve(true);
       },
       ended: (how) => {
         hasEnded = true;
         clearTimeout(timer);
         clearInterval(looks);
-        started.resolve();
+        started.resolve(how.kind !== 'not started');
         ending.resolve(how);
       },
     });
@@ -97,7 +99,7 @@ export class JobProcessor {
       output?.enforce();
       return timedOut ? { kind: 'timed out', seconds: timeoutSeconds, lastLine } : { ...how, lastLine };
     });
-    return { ended, end };
+    return { started: started.promise, ended, end };
   }
 
   /** To be called when no command runs. */

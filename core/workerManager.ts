@@ -6,13 +6,13 @@ import { DEFAULT_CONFIG } from '../db/model/settings.js';
 import type { WorkerRecord } from '../db/model/worker.js';
 import type { Store } from '../db/store.js';
 import { monotonicMs } from '../utils/clock.js';
-import { delay } from '../utils/delay.js';
+import { delay, nextTurn } from '../utils/delay.js';
 import { errnoCode, QueuectlError, storageError } from '../utils/errors.js';
 import { here } from '../utils/processIdentity.js';
 import type { QueueManager } from './queueManager.js';
 import type { RunDirectory } from './run/runDirectory.js';
 import { isAlive, mayLive, whereabouts } from './workers/liveness.js';
-import type { SupervisorMessage, SupervisorTask, WorkerEvent } from './workers/messages.js';
+import { describeMissing, type SupervisorMessage, type SupervisorTask, type WorkerEvent } from './workers/messages.js';
 import { recoverLost } from './workers/recovery.js';
 
 export type { WorkerEvent };
@@ -51,21 +51,32 @@ export class WorkerManager {
   async startWorkers({ count, concurrency }: Count): Promise<StartedWorkers> {
     const task: SupervisorTask = { address: this.address, count, concurrency };
     const log = this.run.openWorkersLog();
-    const { forkProgram } = await import('./workers/forkProgram.js'); // node:child_process takes its time to load
+    const { forkProgram, startLimitMs } = await import('./workers/forkProgram.js'); // node:child_process takes its time to load
     const supervisor = forkProgram('supervisor', task, log);
     fs.closeSync(log);
+    let timer: NodeJS.Timeout | undefined;
     try {
       return await new Promise<StartedWorkers>((resolve, reject) => {
         const fail = (fact: string, remedy = '') =>
           reject(new QueuectlError('STORAGE', fact, remedy || `See ${this.run.workersLog} for more.`));
+        let hasAnswered = false;
         supervisor.on('message', (message: SupervisorMessage) => {
+          hasAnswered = true;
           if (message.kind === 'started') resolve(message);
           else fail(message.fact, message.remedy);
         });
         supervisor.on('error', (error) => reject(storageError(error, 'start the workers')));
         supervisor.on('exit', () => fail('the workers ended while they started'));
+        const limitMs = startLimitMs(count + 5); // the supervisor says so first, if it can
+        timer = setTimeout(async () => {
+          await nextTurn(); // this process may have been stopped, and not have heard yet
+          if (hasAnswered) return;
+          fail(`the workers were not ready after ${limitMs / 1000} seconds`);
+          supervisor.kill('SIGKILL');
+        }, limitMs);
       });
     } finally {
+      clearTimeout(timer);
       if (supervisor.connected) supervisor.disconnect();
       supervisor.unref();
     }
@@ -133,11 +144,13 @@ export class WorkerManager {
     return records.filter((record) => isHere(record) && isAlive(record)).map(({ pid }) => pid);
   }
 
-  /** The workers that live; `fault` is that of a record which may be of others. */
-  async listWorkers(): Promise<{ workers: WorkerRecord[]; fault: QueuectlError | undefined }> {
+  /** The workers that live, and why others could not be started again; `fault` is that of a record which may be of others. */
+  async listWorkers(): Promise<{ workers: WorkerRecord[]; missing: string[]; fault: QueuectlError | undefined }> {
     const { records, unreadable } = await this.store.workers.list();
+    const living = records.filter(isAlive);
     return {
-      workers: records.filter((record) => record.role === 'worker' && isAlive(record)),
+      workers: living.filter(({ role }) => role === 'worker'),
+      missing: living.flatMap(describeMissing),
       fault: unreadable.find(mayLive)?.fault,
     };
   }

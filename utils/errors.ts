@@ -88,6 +88,8 @@ const ERRNO_REMEDIES: Record<string, string> = {
   EMFILE: 'Raise the limit with `ulimit -n` and try again.',
   ENFILE: 'Close other programs and try again.',
   EIO: 'Check the disk.',
+  EAGAIN: 'End other programs, or raise the limit with `ulimit -u`, and try again.',
+  ENOMEM: 'End other programs and try again.',
 };
 
 const ERRNO_FACTS: Record<string, string> = {
@@ -105,6 +107,8 @@ const ERRNO_FACTS: Record<string, string> = {
   EMFILE: 'too many open files',
   ENFILE: 'too many open files in the system',
   EIO: 'input/output error',
+  EAGAIN: 'the system takes no more for now',
+  ENOMEM: 'out of memory',
 };
 
 /**

@@ -107,10 +107,9 @@ sub start {
     run($id, $notes{$note_file}, $start_time, $guard, \@args) if $pid == 0;
     my $pidfd = open_pidfd($pid);
     if ($pidfd < 0) {
-        my $errno = $! + 0;
-        kill KILL => $pid, -$pid;
+        kill KILL => $pid, -$pid;    # it may have begun, so it is not one that failed to start
         waitpid $pid, 0;
-        return reply("failed $id fork $errno");
+        return reply("ended $id $pid $?");
     }
     vec($watched, $pidfd, 1) = 1;
     $running{$pid} = [$id, $pidfd];

@@ -10,6 +10,8 @@ import { Socket } from 'node:net';
 import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { monotonicMs } from '../../utils/clock.js';
+import { errnoCode } from '../../utils/errors.js';
 import { startTimeOf } from '../../utils/processIdentity.js';
 import { isLeader, readGroupNote } from './groupNote.js';
 import {
@@ -26,6 +28,9 @@ import { endGroup } from './processGroup.js';
 
 const SCRIPT = fileURLToPath(new URL('./forkServer.pl', import.meta.url));
 
+/** A server that could not start is tried again after this pause; it doubles up to the second figure. */
+const START_AGAIN_MS = [1000, 600_000] as const;
+
 type Perl = ChildProcessByStdio<Writable, Readable, null>;
 
 /** A command that the server was asked to run. */
@@ -38,16 +43,20 @@ interface Request {
 
 export class ForkServer implements Launcher {
   private perl: Perl | undefined;
-  private isUsable = process.platform === 'linux'; // elsewhere there are no pidfds
   private isReady = false;
+  /** When it may be started again, by the monotonic clock, and how often in a row it could not. */
+  private startAt = process.platform === 'linux' ? 0 : Number.POSITIVE_INFINITY; // elsewhere there are no pidfds
+  private failures = 0;
   private lastId = 0;
+  /** Some variables change what perl does; they are for the commands only. */
+  private forCommands: Readonly<Record<string, string>> = {};
   private readonly requests = new Map<string, Request>();
 
-  /** @param fallback starts the commands where the server cannot run: it needs perl and Linux 5.9 or newer */
+  /** @param fallback starts the commands while the server cannot run: it needs perl and Linux 5.9 or newer */
   constructor(private readonly fallback: Launcher) {}
 
   launch(run: Run, progress: Progress): void {
-    if (this.isUsable) this.perl ??= this.startPerl();
+    if (this.perl === undefined && monotonicMs() >= this.startAt) this.perl = this.startPerl();
     if (this.perl === undefined) {
       this.fallback.launch(run, progress);
       return;
@@ -56,7 +65,7 @@ export class ForkServer implements Launcher {
     const id = String(this.lastId);
     this.requests.set(id, { run, progress });
     if (this.requests.size === 1) keepsAwake(this.perl, true);
-    this.perl.stdin.write(encode(id, run));
+    this.perl.stdin.write(encode(id, { ...run, env: { ...this.forCommands, ...run.env } }));
   }
 
   close(): void {
@@ -68,12 +77,25 @@ export class ForkServer implements Launcher {
     this.perl?.kill('SIGKILL');
   }
 
+  /** @returns undefined when it cannot be started now */
   private startPerl(): Perl | undefined {
-    const perl = spawn('perl', [SCRIPT], { detached: true, env: ownEnvironment(), stdio: ['pipe', 'pipe', 'ignore'] });
+    let perl: Perl;
+    try {
+      const { perls, others } = partEnvironment();
+      this.forCommands = perls;
+      perl = spawn('perl', [SCRIPT], { detached: true, env: others, stdio: ['pipe', 'pipe', 'ignore'] });
+    } catch (error) {
+      if (errnoCode(error) === undefined) throw error;
+      this.startLater(); // Node throws some codes and hands over others by an event
+      return undefined;
+    }
     perl.once('error', () => {
-      this.isUsable = false;
+      // It has no pid then, or could not be sent a signal as it has ended.
     });
-    if (perl.pid === undefined) return undefined;
+    if (perl.pid === undefined) {
+      this.startLater();
+      return undefined;
+    }
     this.isReady = false;
     let rest = '';
     perl.stdout.setEncoding('latin1').on('data', (text: string) => {
@@ -90,9 +112,18 @@ export class ForkServer implements Launcher {
     return perl;
   }
 
+  /** Whether it is perl that is not there, or a system that was short of something, is not to be told for certain. */
+  private startLater(): void {
+    this.startAt = monotonicMs() + Math.min(START_AGAIN_MS[0] * 2 ** this.failures, START_AGAIN_MS[1]);
+    this.failures += 1;
+  }
+
   private receive(line: string): void {
     const [kind, id = '', ...values] = line.split(' ');
-    if (kind === 'ready') this.isReady = true;
+    if (kind === 'ready') {
+      this.isReady = true;
+      this.failures = 0;
+    }
     const request = this.requests.get(id);
     if (request === undefined) return; // the end of a process that could not become its command
     const { run, progress } = request;
@@ -115,7 +146,7 @@ export class ForkServer implements Launcher {
    * too. So a command that is not noted never started, nor will it, and can be started in the other way.
    */
   private lose(): void {
-    if (!this.isReady) this.isUsable = false;
+    if (!this.isReady) this.startLater();
     this.perl = undefined;
     const lost = [...this.requests.values()];
     this.requests.clear();
@@ -129,6 +160,14 @@ export class ForkServer implements Launcher {
       void endGroup(pgid, 0).then(() => progress.ended({ kind: 'signaled', signal: 'SIGKILL' }));
     }
   }
+}
+
+function partEnvironment() {
+  const parts: Record<'perls' | 'others', Record<string, string>> = { perls: {}, others: {} };
+  for (const [name, value = ''] of Object.entries(ownEnvironment())) {
+    parts[name.startsWith('PERL') ? 'perls' : 'others'][name] = value;
+  }
+  return parts;
 }
 
 /** The group that a note tells of, unless its leader's pid is another process's by now. */

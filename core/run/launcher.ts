@@ -77,8 +77,23 @@ export function ownEnvironment(): NodeJS.ProcessEnv {
 
 export type Step = 'log' | 'note' | 'directory' | 'fork' | 'exec';
 
-/** A disk that is full: it will have room again, and the job has no part in it. Nor has it in the note, whatever is wrong. */
-const HINDRANCES = new Set(['ENOSPC', 'EDQUOT']);
+/** What the system is short of, it is short of for every job. */
+export const SHORTAGES = new Set(['EAGAIN', 'ENOMEM', 'EMFILE', 'ENFILE']);
+
+/** What one path has, and no other of ours. */
+const OF_THIS_PATH = new Set(['EISDIR', 'ELOOP', 'ENAMETOOLONG']);
+
+/**
+ * Whether a step has failed for no fault of the job's. It may name a directory that is wrong, be too long, or have put something
+ * in the place of its output: if that did not count, it would be claimed again and again, ahead of the others.
+ */
+const HINDRANCES: Record<Step, (code: string) => boolean> = {
+  log: (code) => !OF_THIS_PATH.has(code),
+  note: () => true,
+  directory: (code) => SHORTAGES.has(code),
+  fork: () => true,
+  exec: (code) => code !== 'E2BIG',
+};
 
 /** Words why a command could not be started. @param errno as the operating system numbers it, without a sign */
 export function notStarted(run: Run, step: Step, errno: number): Ending {
@@ -90,7 +105,7 @@ export function notStarted(run: Run, step: Step, errno: number): Ending {
     exec: 'cannot run /bin/sh',
   };
   const [code = '', message] = getSystemErrorMap().get(-errno) ?? [];
-  const hindrance = step === 'note' || (HINDRANCES.has(code) && step !== 'directory' && step !== 'exec');
+  const hindrance = HINDRANCES[step](code);
   return {
     kind: 'not started',
     reason: `${doing[step]}: ${message ?? `error ${errno}`}`,

@@ -15,6 +15,7 @@ import {
   ownEnvironment,
   type Progress,
   type Run,
+  SHORTAGES,
   type Step,
   shellArguments,
 } from './launcher.js';
@@ -125,12 +126,10 @@ function notBegun(run: Run): Ending {
 const ENOENT = 2;
 const ENOSPC = 28;
 
-const NO_MORE_PROCESSES = new Set(['EAGAIN', 'ENOMEM', 'EMFILE', 'ENFILE']);
-
 /** What a spawn was doing when it failed: the code is all it tells. */
 function spawnStep(run: Run, error: unknown): Step {
   const code = errnoCode(error) ?? '';
-  if (NO_MORE_PROCESSES.has(code)) return 'fork';
+  if (SHORTAGES.has(code)) return 'fork';
   return code === 'E2BIG' || run.cwd === undefined ? 'exec' : 'directory';
 }
 

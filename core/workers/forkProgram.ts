@@ -8,6 +8,14 @@ const WORKER_MAIN = new URL(import.meta.url.endsWith('.ts') ? './workerMain.ts' 
 /** V8 collects its youngest objects after every MB and not after 16: a process that mostly waits is smaller by 5 MB. */
 const LITTLE_MEMORY = '--max-semi-space-size=1';
 
+/**
+ * After so many milliseconds a process that is not ready is taken to be stuck, as where the system gives it no threads. One is
+ * ready in a fifth of a second; the rest is for a machine that is slow, or busy with something else.
+ *
+ * @param count how many are started at once
+ */
+export const startLimitMs = (count: number): number => 60_000 + 3000 * count;
+
 /** Starts a supervisor or a worker, out of reach of the terminal's signals. */
 export function forkProgram(
   ...[role, task, log]:

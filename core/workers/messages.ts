@@ -1,5 +1,6 @@
 /** What the processes of queuectl tell each other: tasks on the command line, as JSON, and messages over the channel. */
 import type { StoreAddress } from '../../db/index.js';
+import type { WorkerRecord } from '../../db/model/worker.js';
 import type { SettledAs } from '../queue/turn.js';
 
 /** What a supervisor process is told. */
@@ -48,3 +49,10 @@ export type WorkerEvent =
   | { readonly kind: 'worker ended'; readonly pid: number; readonly how: string }
   | { readonly kind: 'stopping'; readonly again: boolean }
   | JobEvent;
+
+/** What a supervisor has told in its record of workers that it could not start again; a fact in words, or nothing. */
+export function describeMissing({ pid, missing }: WorkerRecord): string[] {
+  if (missing === undefined) return [];
+  const workers = missing.count === 1 ? 'a worker' : `${missing.count} workers`;
+  return [`${workers} of supervisor ${pid} could not be started again: ${missing.reason}`];
+}

@@ -10,10 +10,11 @@ import type { WorkerRecord } from '../../db/model/worker.js';
 import type { Store } from '../../db/store.js';
 import { type Clock, monotonicMs } from '../../utils/clock.js';
 import { complain } from '../../utils/complain.js';
+import { nextTurn } from '../../utils/delay.js';
 import { QueuectlError, storageError } from '../../utils/errors.js';
 import { QueueManager } from '../queueManager.js';
 import type { RunDirectory } from '../run/runDirectory.js';
-import { forkProgram } from './forkProgram.js';
+import { forkProgram, startLimitMs } from './forkProgram.js';
 import { newRecord } from './liveness.js';
 import type { StartError, WorkerEvent, WorkerMessage, WorkerOrder, WorkerTask } from './messages.js';
 import { recoverLost } from './recovery.js';
@@ -41,6 +42,9 @@ export class Supervisor {
   private readonly queue: QueueManager;
   private readonly children = new Set<ChildProcess>();
   private readonly restarts = new Map<number, NodeJS.Timeout>();
+  /** Why workers could not be started again, by their indexes. */
+  private readonly missing = new Map<number, string>();
+  private told: Promise<void> = Promise.resolve();
   private stopRequests = 0;
   private allEnded: (() => void) | undefined;
 
@@ -82,6 +86,7 @@ export class Supervisor {
         this.allEnded = resolve;
       });
     }
+    await this.told; // or it would be on record again
     await this.options.store.workers.unregister(this.id);
   }
 
@@ -129,20 +134,33 @@ export class Supervisor {
   }
 
   /** @returns the worker's pid, once it is ready */
-  private startWorker(index: number, deaths: number): Promise<number> {
+  private async startWorker(index: number, deaths: number): Promise<number> {
     const { address, concurrency, reportsJobs, onEvent } = this.options;
     const task: WorkerTask = { address, supervisorId: this.id, concurrency, reports: reportsJobs };
-    const child = forkProgram('worker', task, 'inherit');
+    let child: ChildProcess;
+    try {
+      child = forkProgram('worker', task, 'inherit');
+    } catch (error) {
+      throw notForked(error); // Node throws some codes and hands over others by an event
+    }
     this.children.add(child);
     const startedAt = monotonicMs();
-    return new Promise((resolve, reject) => {
+    return await new Promise((resolve, reject) => {
       let isReady = false;
       let startError: Omit<StartError, 'kind'> | undefined;
+      const limitMs = startLimitMs(this.options.count);
+      const timer = setTimeout(async () => {
+        await nextTurn(); // this process may have been stopped, and not have heard yet
+        if (isReady) return;
+        startError ??= { fact: `a worker process was not ready after ${limitMs / 1000} seconds`, remedy: STUCK };
+        child.kill('SIGKILL');
+      }, limitMs);
       child.on('message', (message: WorkerMessage) => {
         if (message.kind === 'failed') {
           startError = message;
         } else if (message.kind === 'ready') {
           isReady = true;
+          clearTimeout(timer);
           const pid = child.pid ?? 0; // it has told us something, so it has one
           if (this.stopRequests > 0) child.kill('SIGTERM'); // the request came before it listened to signals
           onEvent({ kind: 'worker started', index, pid });
@@ -152,12 +170,12 @@ export class Supervisor {
         }
       });
       child.on('error', (error) => {
-        const reason = storageError(error, 'start a worker process');
-        startError = reason instanceof QueuectlError ? reason : { fact: error.message, remedy: '' };
+        startError = notForked(error);
         if (child.pid === undefined) child.emit('exit', null, null); // it could not even be forked
       });
       child.on('exit', (code, signal) => {
         if (!this.children.delete(child)) return;
+        clearTimeout(timer);
         const how = signal === null ? `exit code ${code}` : `killed by ${signal}`;
         if (child.pid !== undefined) onEvent({ kind: 'worker ended', pid: child.pid, how });
         if (!isReady) {
@@ -171,7 +189,7 @@ export class Supervisor {
           );
         }
         if (this.isDone()) this.allEnded?.();
-        else if (this.stopRequests === 0 && (isReady || deaths > 0)) {
+        else if (isReady && this.stopRequests === 0) {
           this.startAgain(index, monotonicMs() - startedAt > SETTLED_MS ? 0 : deaths + 1);
         }
       });
@@ -195,18 +213,45 @@ export class Supervisor {
     this.recoverLost().catch(report);
   }
 
+  /** Whatever keeps the worker from being started, it is tried again. */
   private async replaceWorker(index: number, deaths: number): Promise<void> {
-    let records: readonly WorkerRecord[];
     try {
-      ({ records } = await this.options.store.workers.list());
+      const isOnRecord = await this.isOnRecord();
+      if (this.stopRequests > 0) return;
+      if (!isOnRecord) return this.stop(); // the store was removed: nobody could stop it later
+      await this.startWorker(index, deaths);
+      if (this.missing.delete(index)) this.tellWhatIsMissing();
     } catch (error) {
+      if (this.stopRequests > 0) return;
       this.startAgain(index, deaths + 1);
+      this.missing.set(index, error instanceof QueuectlError ? error.fact : String(error));
+      this.tellWhatIsMissing();
       throw error;
     }
-    if (this.stopRequests > 0) return;
-    if (records.some(({ id }) => id === this.id)) await this.startWorker(index, deaths);
-    else this.stop(); // the store was removed: nobody could stop it later
   }
+
+  /** Keeps its record, in which others see why workers are missing; that is a sign of life, too, which workers give else. */
+  private tellWhatIsMissing(): void {
+    const tell = async () => {
+      if (!(await this.isOnRecord())) return; // it must not bring back a store that was removed
+      const [reason] = this.missing.values();
+      const missing = reason === undefined ? {} : { missing: { count: this.missing.size, reason } };
+      await this.options.store.workers.register({ ...this.record, ...missing });
+    };
+    this.told = this.told.then(tell).catch(report);
+  }
+
+  private async isOnRecord(): Promise<boolean> {
+    const { records } = await this.options.store.workers.list();
+    return records.some(({ id }) => id === this.id);
+  }
+}
+
+const STUCK = 'See how busy the machine is, and whether the limit of processes (`ulimit -u`) leaves it enough threads.';
+
+function notForked(error: unknown): QueuectlError {
+  const reason = storageError(error, 'start a worker process');
+  return reason instanceof QueuectlError ? reason : new QueuectlError('STORAGE', String(error));
 }
 
 const report = ({ message }: Error) => complain(message);

@@ -67,6 +67,8 @@ export class Worker {
   private stops: 'no' | 'when the jobs have ended' | 'now' = 'no';
   /** What kept the last command from being started, and would keep every other one. */
   private startError: QueuectlError | undefined;
+  /** How often in a row that was so, with a pause after each. */
+  private hindrances = 0;
   /** When the last sign of life that was given was begun; at first, when it was not on record yet. */
   private signAt = monotonicMs();
   private isGivingSign = false;
@@ -105,13 +107,13 @@ export class Worker {
           await nextTurn(); // a request to stop that came with the end of a job is heeded before the next claim
           await this.work();
           if (this.watchesAsNeeded() && this.ended.length === 0 && this.hasWork()) await this.sleep();
-          if (this.startError === undefined) errors = 0;
+          errors = 0;
         } catch (error) {
           if (!(error instanceof QueuectlError)) throw error;
           if (errors === 0) this.options.onError(error);
           if (this.stops !== 'no' && this.running.size === 0) return; // what has ended is recovered by others
           // Not for news: what it does itself is news to it, such as that a job could not be started.
-          await this.stopping.wait(Math.min(PAUSE_MS[0] * 2 ** errors, PAUSE_MS[1]));
+          await this.stopping.wait(pauseAfter(errors));
           errors += 1;
         }
       }
@@ -166,7 +168,14 @@ export class Worker {
       this.options.onEvent?.({ kind: 'job ended', id: job.id, ...settled });
     }
     for (const job of turn.claimed) this.start(job, turn.config);
-    if (startError !== undefined) throw startError;
+    if (startError !== undefined) await this.waitOut(startError);
+  }
+
+  /** The store has taken back what could not be started; what keeps it may be over soon, or last for hours. */
+  private async waitOut(error: QueuectlError): Promise<void> {
+    if (this.hindrances === 0) this.options.onError(error);
+    await this.stopping.wait(pauseAfter(this.hindrances));
+    this.hindrances += 1;
   }
 
   private mayClaim(): boolean {
@@ -193,10 +202,13 @@ export class Worker {
         guard: directory.guard(id),
       };
       const limits = { timeoutSeconds: job.timeout ?? job_timeout, graceMs, maxOutputBytes: log_max_bytes };
-      const { ended, end } = processor.process(run, limits);
+      const { started, ended, end } = processor.process(run, limits);
       Object.assign(slot, { graceMs, end });
       if (slot.isGivenBack) giveBack(slot, this.leeway().graceMs ?? graceMs); // that was decided before the command began
       this.options.onEvent?.({ kind: 'job started', id: job.id, attempt: job.attempts });
+      started.then((isStarted) => {
+        if (isStarted) this.hindrances = 0;
+      });
       ended.then((outcome) => this.finish(job, outcome));
     } catch (error) {
       if (!(error instanceof QueuectlError)) throw error;
@@ -215,8 +227,9 @@ export class Worker {
     const isToGoBack = this.running.get(job.id)?.isGivenBack === true;
     this.running.delete(job.id);
     const succeeded = outcome.kind === 'exited' && outcome.code === 0;
-    const isHindered = outcome.kind === 'not started' && outcome.hindrance === true;
-    if (isHindered) this.startError = new QueuectlError('STORAGE', `a job could not be started: ${outcome.reason}`);
+    if (outcome.kind === 'not started' && outcome.hindrance === true) {
+      this.startError = new QueuectlError('STORAGE', `a job could not be started: ${outcome.reason}`);
+    }
     this.ended.push({ job, outcome: isToGoBack && !succeeded ? { kind: 'given back' } : outcome });
     this.news.set();
   }
@@ -295,6 +308,8 @@ export class Worker {
     return leeway(monotonicMs() - this.signAt, graceMs);
   }
 }
+
+const pauseAfter = (errors: number) => Math.min(PAUSE_MS[0] * 2 ** errors, PAUSE_MS[1]);
 
 function giveBack(slot: Slot, graceMs: number): void {
   slot.isGivenBack = true;

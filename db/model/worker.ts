@@ -22,6 +22,8 @@ export interface WorkerRecord {
   readonly pid_namespace?: string;
   /** The supervisor that forked this worker; null for a supervisor. */
   readonly supervisor_id: string | null;
+  /** Of a supervisor: how many of its workers it could not start again, and why. */
+  readonly missing?: { readonly count: number; readonly reason: string };
   /** Its last sign of life: the store tells it of each record that it lists. */
   readonly heard_of?: SignOfLife;
 }
@@ -35,7 +37,15 @@ const RULES: Record<'id' | 'role' | 'pid' | 'start_time' | 'boot_id' | 'started_
   started_at: timeRule,
   supervisor_id: orNull(stringRule),
 };
-const OPTIONAL_RULES: Record<'pid_namespace' | 'host', Rule> = { pid_namespace: stringRule, host: stringRule };
+const OPTIONAL_RULES: Record<'pid_namespace' | 'host' | 'missing', Rule> = {
+  pid_namespace: stringRule,
+  host: stringRule,
+  missing: {
+    holds: (value) =>
+      findFault(value, { count: integerRule(1, Number.MAX_SAFE_INTEGER), reason: stringRule }, new Set()) === undefined,
+    words: 'how many workers are missing, and why',
+  },
+};
 
 /** @returns what is wrong with it, or undefined when it is the record of a process */
 export const findWorkerFault = (value: unknown): string | undefined =>

@@ -216,6 +216,7 @@ for (const [name, newLauncher] of LAUNCHERS) {
         [
           newRun(command, { logFile: join(missing, 'log') }),
           `cannot open the log file ${missing}/log: no such file or directory`,
+          true,
         ],
         [newRun(command, { groupNote: join(missing, 'note') }), note, true],
         [guarded, `cannot write ${guarded.groupNote}: no such file or directory`, true],

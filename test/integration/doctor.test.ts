@@ -57,6 +57,13 @@ describe('doctor', { concurrency: 2 }, () => {
     assert.equal(store.isThere(), false);
   });
 
+  storeTest('finds nothing wrong beside workers that wait for the first job, nor behind them', async (store) => {
+    await store.startWorkers();
+    assert.match(await store.ok('doctor'), /✔ workers: 1 work on the queue\n/);
+    await store.ok('worker-stop');
+    assert.equal((await report(store)).ok, true);
+  });
+
   storeTest('says a line for each check, at rest and beside workers', async (store) => {
     await store.enqueue({ id: 'done', command: 'true' }, { id: 'slow', command: store.endless });
     await store.startWorkers('--count', '2');

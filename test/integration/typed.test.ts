@@ -307,6 +307,19 @@ describe('what a command says besides its result', { concurrency: 2 }, () => {
     assert.equal(await ended, 0);
   });
 
+  storeTest('that the settings cannot be used, by status', async (store) => {
+    await store.ok('enqueue', 'true');
+    store.shelf.putSetting('max_retries', -1);
+    const { code, stdout, stderr } = await store.run(['status']);
+    assert.equal(code, 0);
+    assert.match(stdout, /pending: 1,/);
+    const place = store.shelf.placeOfSettings;
+    assert.ok(
+      stderr.startsWith(`queuectl: warning: workers cannot work: ${place} is damaged: "max_retries" must be `),
+      stderr,
+    );
+  });
+
   storeTest('that nobody works, and how to start who does', async (store) => {
     const odd = join(store.root, `it's "mine"`);
     const flags = ['--store', `file:${odd}`];

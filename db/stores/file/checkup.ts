@@ -62,8 +62,9 @@ function checkDirectory(paths: StorePaths): Check {
   return { name, state: 'wrong', fact: `${dir} is no queue: it has neither a lock nor a journal`, remedy };
 }
 
-/** Whether a store has ever been written here. */
-const isStore = ({ lock, journal }: StorePaths) => fs.existsSync(`${lock}.file`) || fs.existsSync(journal);
+/** Whether a store has ever been written here, or workers wait for that. */
+const isStore = ({ lock, journal, lockDir, workers }: StorePaths) =>
+  fs.existsSync(`${lock}.file`) || fs.existsSync(journal) || (fs.existsSync(lockDir) && fs.existsSync(workers));
 
 function checkRoom({ dir, queue, dlq, journal }: StorePaths): Check {
   const bytes = SPARE_BYTES + [queue, dlq, journal].reduce((sum, path) => sum + (identityOf(path)?.size ?? 0), 0);

@@ -1,11 +1,13 @@
 /** The supervisor with real worker processes. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { after, describe, test } from 'node:test';
 import { QueueManager } from '../../../core/queueManager.js';
 import { RunDirectory } from '../../../core/run/runDirectory.js';
 import type { WorkerEvent } from '../../../core/workers/messages.js';
 import { Supervisor } from '../../../core/workers/supervisor.js';
+import { nextTurn } from '../../../utils/delay.js';
 import { tempStore } from '../../helpers/tempStore.js';
 import { fileStore } from '../../helpers/testStore.js';
 import { waitFor } from '../../helpers/waitFor.js';
@@ -30,6 +32,15 @@ function makeSupervisor(count: number, dir = tempStore(), dataDir = dir) {
   const started = () => events.flatMap((event) => (event.kind === 'worker started' ? [event] : []));
   const ended = () => events.flatMap((event) => (event.kind === 'worker ended' ? [event] : []));
   return { supervisor, store, started, ended };
+}
+
+/** The worker processes that this process has started. */
+function childPids(): number[] {
+  const lines = execFileSync('ps', ['-A', '-o', 'ppid=,pid=,args='], { encoding: 'utf8' }).split('\n');
+  return lines.flatMap((line) => {
+    const [, parent, pid] = /^ *(\d+) +(\d+) .*workerMain/.exec(line) ?? [];
+    return Number(parent) === process.pid ? [Number(pid)] : [];
+  });
 }
 
 describe('a supervisor', { timeout: 300_000 }, () => {
@@ -106,6 +117,26 @@ describe('a supervisor', { timeout: 300_000 }, () => {
     supervisor.stop();
     await supervisor.run();
     assert.equal(started().length, 1);
+  });
+
+  test('ends a worker that does not become ready, and says so', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { supervisor, store, ended } = makeSupervisor(1);
+    const start = supervisor.start();
+    let [worker] = childPids();
+    while (worker === undefined) {
+      await nextTurn();
+      [worker] = childPids();
+    }
+    process.kill(worker, 'SIGSTOP');
+    await nextTurn();
+    t.mock.timers.tick(63_000);
+    await assert.rejects(start, { code: 'STORAGE', fact: 'a worker process was not ready after 63 seconds' });
+    assert.deepEqual(
+      ended().map(({ pid, how }) => [pid, how]),
+      [[worker, 'killed by SIGKILL']],
+    );
+    assert.deepEqual((await store.workers.list()).records, []);
   });
 
   test('rejects with the reason when its workers cannot start, and leaves nothing', async () => {
