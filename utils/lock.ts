@@ -15,6 +15,7 @@ import { delay, pause } from './delay.js';
 import { errnoCode, QueuectlError, storageError } from './errors.js';
 import { openToAppend } from './files.js';
 import { pidRuns } from './processIdentity.js';
+import { WaitingLine } from './waitingLine.js';
 
 type Lockfile = typeof import('proper-lockfile');
 let lockfile: Lockfile | undefined;
@@ -24,8 +25,12 @@ const STALE_MS = 3000;
 /** … and one this old by a process that is stopped. Sections that may last longer call `renew`. */
 const STALE_IF_ALIVE_MS = 10_000;
 const RENEW_MS = 1000;
+/** So long one holder may keep all others waiting. */
 const GIVE_UP_MS = 60_000;
-const LONGEST_WAIT_MS = 20;
+/** Only then does it look who else waits. */
+const FREE_TRIES = 30;
+/** One of many that wait looks so often whether its turn has come. */
+const LOOK_EVERY_MS = 20;
 
 export class LockLostError extends Error {
   constructor() {
@@ -42,44 +47,63 @@ export interface HeldLock {
 }
 
 /**
- * Waits for the lock.
+ * Waits for the lock. Where many wait for it, who has waited longest gets it.
  *
  * @param path the file that is the lock; its directory exists
- * @throws QueuectlError BUSY: it stayed locked for a minute; any system error other than "locked" at once
+ * @throws QueuectlError BUSY: one holder kept it for a minute; any system error other than "locked" at once
  */
 export async function lock(path: string): Promise<HeldLock> {
   lockfile ??= (await import('proper-lockfile')).default; // who only reads starts sooner without it
   const started = monotonicMs();
+  let line: WaitingLine | undefined;
+  let holder: { readonly owner: number | undefined; readonly since: number } | undefined;
   for (let tries = 0; ; tries++) {
-    const held = tryLock(lockfile, path);
-    if (held !== undefined) return held;
-    if (monotonicMs() - started > GIVE_UP_MS) {
-      throw new QueuectlError(
-        'BUSY',
-        `the store has been locked for ${GIVE_UP_MS / 1000} seconds`,
-        `Find out who holds ${path}, then try again.`,
-      );
+    const isMyTurn = line === undefined || line.isFirst();
+    const held = isMyTurn ? tryLock(lockfile, path) : undefined;
+    if (held !== undefined) {
+      line?.leave();
+      return held;
     }
-    await waitABit(tries);
+    if (tries >= FREE_TRIES) {
+      const now = monotonicMs();
+      line ??= new WaitingLine(`${path}.next`, Date.now() - (now - started));
+      const owner = fs.lstatSync(path, { throwIfNoEntry: false })?.mtimeMs; // it stays the same when the lock is renewed
+      if (owner === undefined || owner !== holder?.owner) holder = { owner, since: now };
+      if (now - holder.since > GIVE_UP_MS) {
+        line.leave();
+        throw keptBusy(path);
+      }
+    }
+    await waitABit(line !== undefined, isMyTurn);
   }
 }
 
+const keptBusy = (path: string) =>
+  new QueuectlError(
+    'BUSY',
+    `the store has been locked for ${GIVE_UP_MS / 1000} seconds`,
+    `Find out who holds ${path}, then try again.`,
+  );
+
 /**
  * Short random waits keep the turns fair: with 0.2 to 1 ms four processes took 3,500 turns a second, evenly, where an
- * exponential wait let one process take thousands of turns and another a single one. They grow with the crowd.
+ * exponential wait let one process take thousands of turns and another a single one.
  */
-async function waitABit(tries: number): Promise<void> {
-  const waitMs = Math.min((0.2 + 0.8 * Math.random()) * (1 + tries / 50), LONGEST_WAIT_MS);
-  if (waitMs >= 1) await delay(waitMs);
-  else pause(waitMs); // timers are no finer than 1 ms
+async function waitABit(isInLine: boolean, isMyTurn: boolean): Promise<void> {
+  const share = 0.2 + 0.8 * Math.random();
+  if (!isInLine)
+    pause(share); // timers are no finer than 1 ms
+  else await delay(isMyTurn ? 1 : share * LOOK_EVERY_MS);
 }
 
 function tryLock(lockfile: Lockfile, path: string): HeldLock | undefined {
-  const began = moment();
+  const signedFrom = moment();
   let removed = false;
   let lost = false;
   const ownerMicros = process.pid * 1e6 + Math.floor(Math.random() * 1e6);
   const sign = () => fs.lutimesSync(path, ownerMicros / 1e6, ownerMicros / 1e6);
+  /** What proper-lockfile was told last of the lock: with that, it takes it for its own. */
+  let told = { mtime: new Date(0) };
   const remove = (file: string) => {
     if (release === undefined)
       removed = true; // still acquiring: this removes a stale lock
@@ -95,8 +119,15 @@ function tryLock(lockfile: Lockfile, path: string): HeldLock | undefined {
       fs: {
         mkdirSync: makeName,
         rmdirSync: remove,
-        statSync: statLock,
-        utimesSync: sign,
+        statSync(file: string) {
+          if (release === undefined) told = statLock(file);
+          return told;
+        },
+        utimesSync(_file: string, _atime: Date, mtime: Date) {
+          if (release === undefined) return sign();
+          renewWhenTold(held);
+          told = { mtime };
+        },
         realpathSync: fs.realpathSync,
       },
       onCompromised: () => {
@@ -117,17 +148,18 @@ function tryLock(lockfile: Lockfile, path: string): HeldLock | undefined {
     unlockFile(); // or proper-lockfile would keep it fresh
     throw error;
   }
-  let markedAt = began;
-  lost ||= began.age() >= STALE_MS; // stopped on the way: what has been signed may be somebody else's
+  let markedAt = signedFrom;
   const isMine = () => {
     lost ||= mark === undefined || markOf(path, ownerMicros) !== mark;
     return !lost;
   };
-  return {
+  const held: HeldLock = {
     isMine,
     renew() {
       if (markedAt.age() < RENEW_MS) return;
       if (!isMine()) throw new LockLostError();
+      // Ours as long as nobody takes it; but to sign it now might be to take it back from who has just done so.
+      if (markedAt.age() >= STALE_IF_ALIVE_MS) return;
       const now = moment();
       try {
         sign();
@@ -156,6 +188,17 @@ function tryLock(lockfile: Lockfile, path: string): HeldLock | undefined {
       }
     },
   };
+  return held;
+}
+
+/** For proper-lockfile's timer. @throws ENOENT: the lock is lost, so that it gives up */
+function renewWhenTold(held: HeldLock): void {
+  try {
+    held.renew();
+  } catch (error) {
+    if (!(error instanceof LockLostError)) throw error;
+    throw Object.assign(new Error(error.message), { code: 'ENOENT' });
+  }
 }
 
 /** Makes the lock, or fails with EEXIST. */

@@ -18,6 +18,7 @@
  *  - Power cuts: what was written is there, on disk or not.
  *  - Time in between: it passes in leaps, and a process sees it pass with its calls only; proper-lockfile's timer and the
  *    one that folds later never fire. The clock is not set back.
+ *  - Who is next of many that wait for the lock: here each looks again as often as it likes.
  *  - Workers on record, the doctor, config.json edited by hand, and memory: queues here have a few jobs.
  */
 import assert from 'node:assert/strict';

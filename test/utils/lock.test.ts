@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { LockLostError, lock } from '../../utils/lock.js';
+import { delay } from '../../utils/delay.js';
+import { type HeldLock, LockLostError, lock } from '../../utils/lock.js';
 import { onFsCall } from '../db/stores/file/fsCalls.js';
 import { assertWithin } from '../helpers/assertWithin.js';
 import { tempStore } from '../helpers/tempStore.js';
@@ -119,21 +120,87 @@ test('a holder whose lock was taken over knows, and leaves the new one alone', a
   assert.ok(fs.existsSync(path));
 });
 
-test('a holder that was stopped while it got the lock does not trust it', async (t) => {
+test('who was stopped while it got the lock takes it from who has it by then', async () => {
   const path = newPath();
-  let now = Date.now();
+  let other: HeldLock | undefined;
   const end = onFsCall(({ name }) => {
-    if (name === 'linkSync') now += 10_000;
+    if (name !== 'lutimesSync' || other !== undefined) return undefined;
+    end();
+    fs.unlinkSync(path);
+    void lock(path).then((held) => {
+      other = held;
+    });
     return undefined;
   });
-  t.mock.method(Date, 'now', () => now);
-  try {
-    const held = await lock(path);
-    assert.equal(held.isMine(), false);
-    held.unlock();
-  } finally {
-    end();
+  const held = await lock(path);
+  assert.ok(held.isMine());
+  assert.equal((await waitFor(() => other)).isMine(), false);
+  held.unlock();
+  assert.equal(fs.existsSync(path), false);
+});
+
+test('a holder that goes about other things meanwhile keeps the lock, and says so', async () => {
+  const path = newPath();
+  const held = await lock(path);
+  const { ctimeNs } = fs.statSync(path, { bigint: true });
+  await waitFor(() => fs.statSync(path, { bigint: true }).ctimeNs > ctimeNs);
+  assert.ok(held.isMine());
+  held.unlock();
+  assert.equal(fs.existsSync(path), false);
+});
+
+test('a lock that nobody has taken is not lost, however long it was held', async (t) => {
+  const path = newPath();
+  const held = await lock(path);
+  const now = Date.now();
+  t.mock.method(Date, 'now', () => now + 100_000);
+  held.renew();
+  assert.ok(held.isMine());
+  const other = await lock(path);
+  assert.equal(held.isMine(), false);
+  assert.throws(() => held.renew(), LockLostError);
+  assert.ok(other.isMine());
+  other.unlock();
+});
+
+test('of many that wait, who has waited longest gets the lock', async () => {
+  const path = newPath();
+  const first = await lock(path);
+  const order: number[] = [];
+  const waiters: Promise<void>[] = [];
+  for (const number of [1, 2, 3, 4, 5]) {
+    waiters.push(
+      lock(path).then(async (held) => {
+        order.push(number);
+        await delay(100); // so long that each of the others looks
+        held.unlock();
+      }),
+    );
+    await delay(60);
   }
+  first.unlock();
+  await Promise.all(waiters);
+  assert.deepEqual(order, [1, 2, 3, 4, 5]);
+});
+
+test('who waits in vain gives up when one holder has kept the lock for a minute, not when many had it', async (t) => {
+  const path = newPath();
+  fs.writeFileSync(path, '');
+  let seconds = 0;
+  t.mock.method(process, 'hrtime', () => {
+    seconds += 1;
+    return [seconds, 0];
+  });
+  let looks = 0;
+  const end = onFsCall(({ name, args }) => {
+    if (name !== 'linkSync' || args[1] !== path) return undefined;
+    looks += 1;
+    if (looks < 100) fs.utimesSync(path, looks, 1e6 + looks); // another process has it by now
+    return undefined;
+  });
+  await assert.rejects(lock(path), { code: 'BUSY' });
+  end();
+  assert.ok(looks > 100, `it gave up after ${looks} looks`);
 });
 
 test('a lock that vanishes while it is taken is tried for again', async () => {

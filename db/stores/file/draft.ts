@@ -40,6 +40,9 @@ interface Part {
   readonly del: Set<string>;
 }
 
+/** After so many writes it tells of its progress. */
+const WRITES_A_STEP = 1000;
+
 export class Draft extends RecordReader implements Transaction {
   private readonly change = new Map<string, Job | null>();
   private readonly parts: PerFile<Part> = perFile(() => ({ put: new Map(), del: new Set() }));
@@ -51,8 +54,13 @@ export class Draft extends RecordReader implements Transaction {
   private inRecords = false;
   /** The number that its commit will have. */
   private readonly seq: number;
+  private written = 0;
 
-  constructor(view: View) {
+  /** @param onProgress called now and then while much is written */
+  constructor(
+    view: View,
+    private readonly onProgress: () => void,
+  ) {
     super(view);
     this.seq = view.journal?.nextSeq ?? 0;
   }
@@ -71,6 +79,8 @@ export class Draft extends RecordReader implements Transaction {
     const stale = this.findStale(writes);
     if (stale.length > 0) return stale;
     for (const { id, before, after } of writes) {
+      this.written += 1;
+      if (this.written % WRITES_A_STEP === 0) this.onProgress();
       if (before === null && after === null) continue; // there was none, and there is to be none
       if (before === null && after !== null && after.state !== 'dead') this.add(after);
       else if (after === null) this.remove(id, before);

@@ -87,7 +87,7 @@ export class FileStore implements Store {
         view = this.refreshedView(LAZILY);
       }
       held.renew(); // what others have enqueued may have taken seconds to read
-      const draft = new Draft(view);
+      const draft = new Draft(view, () => held.renew());
       const result = await work(draft);
       if (draft.isEmpty) return result;
       held.renew(); // and so may what this one enqueues

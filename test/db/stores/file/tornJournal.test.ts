@@ -89,7 +89,7 @@ describe('a journal cut at any byte', () => {
   test('takes the next commit, and nothing comes back with it', async () => {
     const job = pendingJob({ id: 'next', created_at: T0 + 1000 });
     for (const { view, size } of cutDownTo(commits[0]?.size ?? 0)) {
-      const draft = new Draft(view);
+      const draft = new Draft(view, () => {});
       assert.deepEqual(await draft.write('jobs', [{ id: job.id, before: null, after: job }]), []);
       assert.equal(draft.commit(false), 'done');
       view.close();
