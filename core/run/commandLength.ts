@@ -1,6 +1,6 @@
 /** How long a command may be. */
-import { readFileSync } from 'node:fs';
-import { errnoCode, QueuectlError } from '../../utils/errors.js';
+import { QueuectlError } from '../../utils/errors.js';
+import { softLimit } from '../../utils/limits.js';
 
 /** Below, no system is asked: Linux grants at least so much (execve(2): 32 pages). */
 const SURELY_FITS = 64 * 1024;
@@ -44,18 +44,7 @@ function longestCommand(): number {
 
 function argumentLimit(): number {
   if (process.platform !== 'linux') return OTHER_LIMIT;
-  const [, soft = USUAL_STACK] = /^Max stack size +(\d+|unlimited)/m.exec(readLimits()) ?? [];
-  return soft === 'unlimited' ? LINUX_LIMIT : Math.min(Number(soft) / 4, LINUX_LIMIT);
-}
-
-/** @returns nothing where /proc is not to be read */
-function readLimits(): string {
-  try {
-    return readFileSync('/proc/self/limits', 'utf8');
-  } catch (error) {
-    if (errnoCode(error) === undefined) throw error;
-    return '';
-  }
+  return Math.min((softLimit('Max stack size') ?? USUAL_STACK) / 4, LINUX_LIMIT);
 }
 
 function environmentSize(): number {

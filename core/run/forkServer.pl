@@ -40,7 +40,8 @@ my $survive = sub {
 };
 $SIG{$_} = $survive for qw(HUP INT PIPE TERM);
 
-# Files opened here are closed by exec; a command gets only 0, 1 and 2.
+# Files opened here are closed by exec, and those that were open before are closed now; a command gets only 0, 1 and 2.
+syscall($CLOSE_RANGE, 3, 0xFFFF_FFFF, 0) == 0 or exit 1;
 open my $requests, '<&:raw', \*STDIN  or exit 1;
 open my $replies,  '>&:raw', \*STDOUT or exit 1;
 open STDIN,  '<', '/dev/null' or exit 1;

@@ -1,5 +1,6 @@
 /** Forks the program that workerMain.ts is. */
 import { type ChildProcess, fork } from 'node:child_process';
+import { withoutInherited } from '../../utils/inheritedFiles.js';
 import type { SupervisorTask, WorkerTask } from './messages.js';
 
 /** In the source it is TypeScript, in the package a bundle beside this one. */
@@ -22,9 +23,11 @@ export function forkProgram(
     | [role: 'supervisor', task: SupervisorTask, log: number]
     | [role: 'worker', task: WorkerTask, log: 'inherit']
 ): ChildProcess {
-  return fork(WORKER_MAIN, [role, JSON.stringify(task)], {
-    detached: true,
-    execArgv: [...new Set([...process.execArgv, LITTLE_MEMORY])],
-    stdio: ['ignore', log, log, 'ipc'],
-  });
+  return withoutInherited(['ignore', log, log, 'ipc'], (stdio) =>
+    fork(WORKER_MAIN, [role, JSON.stringify(task)], {
+      detached: true,
+      execArgv: [...new Set([...process.execArgv, LITTLE_MEMORY])],
+      stdio,
+    }),
+  );
 }

@@ -2,6 +2,7 @@
 import { openStore, type StoreAddress, stateDirectoryOf } from '../../db/index.js';
 import { complain } from '../../utils/complain.js';
 import { QueuectlError } from '../../utils/errors.js';
+import { closeStandIns } from '../../utils/inheritedFiles.js';
 import { JobProcessor } from '../jobProcessor.js';
 import { QueueManager } from '../queueManager.js';
 import { RunDirectory } from '../run/runDirectory.js';
@@ -91,6 +92,7 @@ async function runSupervisor({ address, count, concurrency }: SupervisorTask): P
 
 async function main([role, task = '{}']: string[]): Promise<void> {
   try {
+    closeStandIns();
     await (role === 'supervisor' ? runSupervisor(JSON.parse(task)) : runWorker(JSON.parse(task)));
   } catch (error) {
     const text = error instanceof QueuectlError ? error.fact : String(error instanceof Error ? error.stack : error);
