@@ -73,6 +73,9 @@ export function errnoCode(error: unknown): string | undefined {
   return typeof error.code === 'string' ? error.code : undefined;
 }
 
+/** Stands beside the system's codes: there is something in the place of a file that is none. */
+export const NOT_REGULAR = 'ENOTREG';
+
 const ERRNO_REMEDIES: Record<string, string> = {
   ENOENT: 'Check the path, or choose another place for the queue.',
   EACCES: 'Check who owns it and its permissions, or choose another place for the queue.',
@@ -81,6 +84,7 @@ const ERRNO_REMEDIES: Record<string, string> = {
   ENOTDIR: 'Choose another place for the queue.',
   EEXIST: 'Choose another place for the queue.',
   EISDIR: 'Move the directory away.',
+  [NOT_REGULAR]: 'Move away what is in its place.',
   ELOOP: 'Put a file in the place of the link.',
   ENOSPC: 'Make room and try again.',
   EDQUOT: 'Make room and try again.',
@@ -100,6 +104,7 @@ const ERRNO_FACTS: Record<string, string> = {
   ENOTDIR: 'not a directory',
   EEXIST: 'not a directory',
   EISDIR: 'is a directory',
+  [NOT_REGULAR]: 'is not a regular file',
   ELOOP: 'is a symbolic link',
   ENOSPC: 'no space left on device',
   EDQUOT: 'disk quota exceeded',

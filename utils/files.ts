@@ -1,9 +1,12 @@
 /** Reading and replacing whole files so that nobody ever sees half of one. */
 import { isUtf8 } from 'node:buffer';
 import fs from 'node:fs';
+import { constants } from 'node:os';
 import { basename, dirname } from 'node:path';
-import { errnoCode, QueuectlError, storageError } from './errors.js';
+import { errnoCode, NOT_REGULAR, QueuectlError, storageError } from './errors.js';
 import { findJsonFault } from './jsonFault.js';
+
+const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = fs.constants;
 
 /** Tells one version of a file from another: any replacement changes the inode, any edit the size or the time. */
 export interface FileIdentity {
@@ -31,11 +34,48 @@ export function identityOf(path: string): FileIdentity | null {
   }
 }
 
+/**
+ * Opens a file of ours so that nothing in its place can hold us up, as a FIFO would until somebody opens its other end.
+ *
+ * @param flags as `fs.constants` has them; a file that is made has mode 0600
+ * @throws the system's error; EISDIR or ENOTREG when something else than a file is there
+ */
+export function openRegular(path: string, flags: number): number {
+  const fd = openWithoutWait(path, flags);
+  let stat: fs.Stats | undefined;
+  try {
+    stat = fs.fstatSync(fd);
+  } finally {
+    if (!stat?.isFile()) fs.closeSync(fd);
+  }
+  if (stat.isFile()) return fd;
+  throw notRegular(path, stat);
+}
+
+function openWithoutWait(path: string, flags: number): number {
+  try {
+    return fs.openSync(path, flags | O_NONBLOCK, 0o600);
+  } catch (error) {
+    const code = errnoCode(error);
+    const stat = code === 'EAGAIN' || code === 'ENXIO' ? fs.statSync(path, { throwIfNoEntry: false }) : undefined;
+    if (stat === undefined) throw error;
+    if (!stat.isFile()) throw notRegular(path, stat); // a socket, or a FIFO that nobody reads
+    return fs.openSync(path, flags, 0o600); // somebody has a lease on it (fcntl(2)), and gives it up to who waits
+  }
+}
+
+function notRegular(path: string, stat: fs.Stats): Error {
+  const isDirectory = stat.isDirectory();
+  const { EISDIR, ENXIO } = constants.errno;
+  const [code, errno] = isDirectory ? ['EISDIR', EISDIR] : [NOT_REGULAR, ENXIO];
+  return Object.assign(new Error(path), { code, errno: -errno, path });
+}
+
 /** @returns the file and which version of it was read, or null when there is none */
 export function readWhole(path: string): { content: Buffer; identity: FileIdentity } | null {
   let fd: number;
   try {
-    fd = fs.openSync(path, 'r');
+    fd = openRegular(path, O_RDONLY);
   } catch (error) {
     if (errnoCode(error) === 'ENOENT') return null;
     throw storageError(error, `read ${path}`);
@@ -47,6 +87,17 @@ export function readWhole(path: string): { content: Buffer; identity: FileIdenti
     throw storageError(error, `read ${path}`);
   } finally {
     fs.closeSync(fd);
+  }
+}
+
+/** @returns null, too, when something else than a file is there */
+export function readRegular(path: string): Buffer | null {
+  try {
+    return readWhole(path)?.content ?? null;
+  } catch (error) {
+    const code = error instanceof QueuectlError ? errnoCode(error.cause) : undefined;
+    if (code === NOT_REGULAR || code === 'EISDIR' || code === 'ELOOP') return null;
+    throw error;
   }
 }
 
@@ -120,15 +171,12 @@ export function makeDirectory(path: string): void {
   }
 }
 
-const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = fs.constants;
-
 /**
  * Opens a file to add to it, and makes it with mode 0600 when it is not there.
  *
  * @throws the system's error; ELOOP when the name is a link, which might lead out of the store
  */
-export const openToAppend = (path: string): number =>
-  fs.openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600);
+export const openToAppend = (path: string): number => openRegular(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW);
 
 /**
  * Makes a file with mode 0600 to add to. One that is there loses its name first; who has it open keeps it.

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import type { Core } from '../../core/open.js';
 import { attemptNumber } from '../../db/model/job.js';
 import { QueuectlError, storageError } from '../../utils/errors.js';
+import { openRegular } from '../../utils/files.js';
 import { quote } from '../../utils/text.js';
 import type { Run } from '../line/command.js';
 import { print, toJson, visible, write } from '../text/output.js';
@@ -46,7 +47,7 @@ function reading<T>(file: string, read: (file: string) => T): T {
 const NO_LINK = fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW;
 
 function readText(file: string): string {
-  const fd = fs.openSync(file, NO_LINK);
+  const fd = openRegular(file, NO_LINK);
   try {
     return fs.readFileSync(fd, 'utf8');
   } finally {
@@ -58,7 +59,7 @@ function readText(file: string): string {
 function copyToStdout(file: string): boolean {
   const decoder = process.stdout.isTTY ? new TextDecoder() : undefined;
   const chunk = Buffer.allocUnsafe(1 << 16);
-  const fd = fs.openSync(file, NO_LINK);
+  const fd = openRegular(file, NO_LINK);
   try {
     for (let read = 1; read > 0; ) {
       read = fs.readSync(fd, chunk);

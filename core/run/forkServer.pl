@@ -18,7 +18,7 @@
 # What a job costs here is page faults after the fork, above all in the new process: so nearly all is done before it.
 use strict;
 use warnings;
-use Fcntl qw(O_APPEND O_CREAT O_EXCL O_NOFOLLOW O_RDONLY O_WRONLY);
+use Fcntl qw(O_APPEND O_CREAT O_EXCL O_NOFOLLOW O_NONBLOCK O_RDONLY O_WRONLY);
 
 # Since Linux 5.3 and 5.9; the numbers are the same on all architectures but alpha.
 my $PIDFD_OPEN  = 434;
@@ -56,7 +56,7 @@ reply('ready');
 my %running;             # pid => [id, pidfd]
 my @untold;              # pids of %running that no "started" has told of
 my $patience = $AT_ONCE; # seconds until they are told of
-my %notes;               # path => its file
+my %notes;               # path => its file, and the number of its inode
 my %inherited = %ENV;
 my @variables;           # names of those that the last command had of its own
 my $watched = '';        # bit n is set: select waits for file n
@@ -96,16 +96,13 @@ sub start {
     make_log($log_file) or return fail($id, 'log');
     open STDERR, '>&', \*STDOUT or return fail($id, 'log');
     chdir($directory eq '' ? $home : $directory) or return fail($id, 'directory');
-    unless ($notes{$note_file}) {
-        sysopen my $file, $note_file, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600 or return fail($id, 'note');
-        $notes{$note_file} = $file;
-    }
+    my $note = open_note($note_file) or return fail($id, 'note');
     set_environment(splice @args, 0, $variables);
     # What starts now starts then, or a little later: some containers have an uptime of their own.
     my $start_time = $started + int((uptime() - $before) * $TICKS_A_SECOND);
     my $pid        = fork;
     return fail($id, 'fork') unless defined $pid;
-    run($id, $notes{$note_file}, $start_time, $guard, \@args) if $pid == 0;
+    run($id, $note, $start_time, $guard, \@args) if $pid == 0;
     my $pidfd = open_pidfd($pid);
     if ($pidfd < 0) {
         kill KILL => $pid, -$pid;    # it may have begun, so it is not one that failed to start
@@ -124,6 +121,20 @@ sub make_log {
     my $flags = O_WRONLY | O_APPEND | O_CREAT | O_EXCL;
     return 1 if sysopen STDOUT, $file, $flags, 0600;
     return $! == $EEXIST && unlink($file) && sysopen STDOUT, $file, $flags, 0600;
+}
+
+# Whatever is in its place and is no file, such as a link or a FIFO, loses its name. None is kept that others cannot find.
+sub open_note {
+    my ($file) = @_;
+    my $inode = (lstat $file)[1];
+    if (defined $inode) {
+        my $note = $notes{$file};
+        return $note->[0] if $note && $note->[1] == $inode;
+        -f _ || -d _ || unlink $file or return;
+    }
+    sysopen my $note, $file, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600 or return;
+    $notes{$file} = [$note, (stat $note)[1]];
+    return $note;
 }
 
 # Becomes the command, or ends.

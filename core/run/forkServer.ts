@@ -11,7 +11,7 @@ import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { monotonicMs } from '../../utils/clock.js';
-import { errnoCode } from '../../utils/errors.js';
+import { errnoCode, QueuectlError } from '../../utils/errors.js';
 import { startTimeOf } from '../../utils/processIdentity.js';
 import { isLeader, readGroupNote } from './groupNote.js';
 import {
@@ -151,7 +151,14 @@ export class ForkServer implements Launcher {
     const lost = [...this.requests.values()];
     this.requests.clear();
     for (const { run, progress, pid } of lost) {
-      const pgid = pid ?? notedGroup(run.groupNote);
+      let pgid = pid;
+      try {
+        pgid ??= notedGroup(run.groupNote);
+      } catch (error) {
+        if (!(error instanceof QueuectlError)) throw error;
+        progress.ended({ kind: 'not started', reason: error.fact, hindrance: true });
+        continue;
+      }
       if (pgid === undefined) {
         this.fallback.launch(run, progress);
         continue;

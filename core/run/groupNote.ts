@@ -6,8 +6,8 @@
  * and spawnLauncher.ts say.
  */
 import fs from 'node:fs';
-import { errnoCode } from '../../utils/errors.js';
-import { readWhole } from '../../utils/files.js';
+import { errnoCode, NOT_REGULAR } from '../../utils/errors.js';
+import { openRegular, readRegular } from '../../utils/files.js';
 
 export interface ProcessGroup {
   readonly pgid: number;
@@ -22,12 +22,13 @@ const LATER_TICKS = 500;
 const NO_GROUP = Buffer.from(`${' '.repeat(NOTE_BYTES - 1)}\n`);
 
 /**
- * Opens a note for the process that will write it, over what is blank then.
+ * Opens a note for the process that will write it, over what is blank then. A link, a FIFO or the like in its place loses its
+ * name first.
  *
  * @throws the system's error
  */
 export function openGroupNote(path: string): number {
-  const fd = openToOverwrite(path, fs.constants.O_CREAT);
+  const fd = makeToOverwrite(path);
   try {
     overwrite(fd, path);
     return fd;
@@ -56,7 +57,7 @@ export function clearGroupNote(path: string): void {
 
 /** @returns undefined when it notes no group, or is not there */
 export function readGroupNote(path: string): ProcessGroup | undefined {
-  const note = readWhole(path)?.content.toString('latin1') ?? '';
+  const note = readRegular(path)?.toString('latin1') ?? '';
   const [, pgid, startTime = ''] = /^(\d+) (.*?) *\n$/.exec(note) ?? [];
   return pgid === undefined ? undefined : { pgid: Number(pgid), startTime };
 }
@@ -67,8 +68,19 @@ export function isLeader(group: ProcessGroup, startTime: string): boolean {
   return group.startTime === '' || group.startTime === startTime || (laterBy >= 0 && laterBy <= LATER_TICKS);
 }
 
+function makeToOverwrite(path: string): number {
+  try {
+    return openToOverwrite(path, fs.constants.O_CREAT);
+  } catch (error) {
+    const code = errnoCode(error);
+    if (code !== NOT_REGULAR && code !== 'ELOOP') throw error;
+    fs.unlinkSync(path);
+    return openToOverwrite(path, fs.constants.O_CREAT);
+  }
+}
+
 const openToOverwrite = (path: string, flags: number) =>
-  fs.openSync(path, fs.constants.O_WRONLY | fs.constants.O_NOFOLLOW | flags, 0o600);
+  openRegular(path, fs.constants.O_WRONLY | fs.constants.O_NOFOLLOW | flags);
 
 /** At its beginning, and leaves the place where a program would write next. */
 function overwrite(fd: number, path: string): void {

@@ -6,6 +6,7 @@
  */
 import fs from 'node:fs';
 import { errnoCode } from '../../utils/errors.js';
+import { openRegular } from '../../utils/files.js';
 
 export class OutputLimit {
   private readonly mark: Buffer;
@@ -30,7 +31,7 @@ export class OutputLimit {
   }
 
   private cut(kept: number): void {
-    const fd = fs.openSync(this.logFile, fs.constants.O_RDWR | fs.constants.O_NOFOLLOW);
+    const fd = openRegular(this.logFile, fs.constants.O_RDWR | fs.constants.O_NOFOLLOW);
     try {
       fs.ftruncateSync(fd, kept);
       // Over whatever the command has appended meanwhile.

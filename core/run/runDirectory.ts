@@ -13,7 +13,7 @@
 import fs from 'node:fs';
 import { basename, join } from 'node:path';
 import { errnoCode, storageError } from '../../utils/errors.js';
-import { makeDirectory, namesIn, openToAppend, readWhole, removeFile } from '../../utils/files.js';
+import { makeDirectory, namesIn, openToAppend, readRegular, removeFile } from '../../utils/files.js';
 import { here, type Place } from '../../utils/processIdentity.js';
 import { type ProcessGroup, readGroupNote } from './groupNote.js';
 
@@ -83,8 +83,8 @@ export class RunDirectory {
 
   /** Where a worker runs, or ran; undefined when it has not said so, as those of earlier versions. */
   placeOf(workerId: string): Place | undefined {
-    const said = readWhole(this.guard(workerId)) ?? readWhole(this.condemned(workerId));
-    const [, boot_id, host, pid_namespace] = /^(\S+) (\S+) (\S*)\n$/.exec(said?.content.toString() ?? '') ?? [];
+    const said = readRegular(this.guard(workerId)) ?? readRegular(this.condemned(workerId));
+    const [, boot_id, host, pid_namespace] = /^(\S+) (\S+) (\S*)\n$/.exec(said?.toString() ?? '') ?? [];
     if (boot_id === undefined || host === undefined) return undefined;
     return { boot_id, host, ...(pid_namespace ? { pid_namespace } : {}) };
   }

@@ -28,6 +28,9 @@ function replace(store: TestStore, name: string, put: (path: string) => void): (
 const asFile = (path: string) => fs.writeFileSync(path, '');
 const asDirectory = (path: string) => fs.mkdirSync(path);
 
+/** Who opens it waits for somebody to open its other end. */
+const asFifo = (path: string) => void execFileSync('mkfifo', [path]);
+
 const READING_JOBS = ALL.filter((name) => name !== 'config-set');
 type Place = readonly [title: string, name: string, put: (path: string) => void, refused: readonly Name[]];
 
@@ -41,6 +44,11 @@ const PLACES_IN_FILES: readonly Place[] = [
   ['a directory where dlq.json should be', 'dlq.json', asDirectory, READING_JOBS],
   ['a directory where config.json should be', 'config.json', asDirectory, ['enqueue', 'config-set', 'worker-start']],
   ['a directory where the journal should be', 'journal.ndjson', asDirectory, READING_JOBS],
+  ['a FIFO where the lock should be', 'lock/store', asFifo, ['enqueue', 'dlq-retry', 'config-set']],
+  ['a FIFO where workers.log should be', 'workers/workers.log', asFifo, ['worker-start']],
+  ['a FIFO where queue.json should be', 'queue.json', asFifo, READING_JOBS],
+  ['a FIFO where config.json should be', 'config.json', asFifo, ['enqueue', 'config-set', 'worker-start']],
+  ['a FIFO where the journal should be', 'journal.ndjson', asFifo, READING_JOBS],
 ];
 const PLACES_BESIDE_A_DATABASE: readonly Place[] = [
   ['a file where the directory should be', '', asFile, ALL],
@@ -50,6 +58,9 @@ const PLACES_BESIDE_A_DATABASE: readonly Place[] = [
   ['a file where the state directory should be', 'queue.db-state', asFile, ['status', 'worker-start']],
   ['a file where workers/ should be', 'queue.db-state/workers', asFile, ['status', 'worker-start']],
   ['a directory where workers.log should be', 'queue.db-state/workers/workers.log', asDirectory, ['worker-start']],
+  ['a FIFO where the database should be', 'queue.db', asFifo, ALL],
+  ['a FIFO where the journal should be', 'queue.db-wal', asFifo, ALL],
+  ['a FIFO where workers.log should be', 'queue.db-state/workers/workers.log', asFifo, ['worker-start']],
 ];
 const PLACES = byKind({ file: PLACES_IN_FILES, sqlite: PLACES_BESIDE_A_DATABASE });
 

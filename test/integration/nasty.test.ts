@@ -1,21 +1,39 @@
 /** Commands that misbehave: the worker survives them, the job is settled as it should be, and the next job runs. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { describe } from 'node:test';
 import { assertWithin } from '../helpers/assertWithin.js';
+import { NO_PERL, pathWithPerl } from '../helpers/perl.js';
+import { runCli } from '../helpers/runCli.js';
 import { waitFor } from '../helpers/waitFor.js';
 import { kill, storeTest, type TestStore } from './support.js';
 
 const isLong = process.env.QUEUECTL_CHAOS === '1';
 const onLinux = process.platform === 'linux' ? undefined : 'it needs /proc';
 
-/** Lets one worker run these jobs to their end, without a retry, and a harmless one after them. */
-async function runAll(store: TestStore, ...jobs: readonly { id: string; command: string; timeout?: number }[]) {
+interface Nasty {
+  readonly id: string;
+  readonly command: string;
+  readonly timeout?: number;
+}
+
+const runAll = (store: TestStore, ...jobs: readonly Nasty[]) => runAllAs(store, process.env.PATH ?? '', ...jobs);
+
+/**
+ * Lets one worker run these jobs to their end, without a retry, and a harmless one after them.
+ *
+ * @param PATH where perl is found, and what else the jobs need
+ */
+async function runAllAs(store: TestStore, PATH: string, ...jobs: readonly Nasty[]) {
   await store.ok('config-set', 'kill_grace', '0.2');
   await store.enqueue(...jobs.map((job) => ({ max_retries: 0, ...job })), { id: 'harmless', command: 'true' });
-  const workers = await store.startWorkers();
+  const env = { ...store.env, PATH };
+  const { code, stdout } = await runCli(['worker-start', '--json'], { dataDir: store.dataDir, cwd: store.root, env });
+  assert.equal(code, 0);
+  const workers = (JSON.parse(stdout) as { workers: { pid: number }[] }).workers.map(({ pid }) => pid);
   await waitFor(() => isSettled(store, 'harmless'));
   await waitFor(() => jobs.every(({ id }) => isSettled(store, id)));
   assert.deepEqual(
@@ -133,6 +151,45 @@ describe('nasty commands', { concurrency: 3 }, () => {
     },
     onLinux,
   );
+
+  for (const [how, pathFor] of [
+    ['by the fork server', () => process.env.PATH ?? ''],
+    ['without perl', ({ root }: TestStore) => pathWithPerl(root, NO_PERL)],
+  ] as const) {
+    storeTest(
+      `a command that puts FIFOs in the place of its output and its note holds nobody up (${how})`,
+      async (store) => {
+        const replace = (file: string) => `f=$(echo ${file}); rm "$f"; mkfifo "$f"; exit 1`;
+        await runAllAs(
+          store,
+          pathFor(store),
+          { id: 'output', command: replace(logOf(store, 'output')) },
+          { id: 'note', command: replace(`${store.dataDir}/workers/*.1`) },
+        );
+        assert.deepEqual(errors(store), {
+          output: 'exit code 1: (its log cannot be read: ENOTREG)',
+          note: 'exit code 1',
+        });
+        const { code, stderr } = await store.run(['logs', 'output']);
+        assert.equal(code, 1);
+        assert.match(stderr, /output~1\.log: is not a regular file\. Move away what is in its place\.$/m);
+      },
+    );
+  }
+
+  storeTest('a FIFO in the place of the note of a worker that died does not keep its job', async (store) => {
+    await store.enqueue({ id: 'a', command: 'echo x >> ran; until [ -e go ]; do sleep 0.05; done' });
+    const [pid = 0] = await store.startWorkers();
+    await waitFor(() => store.lines('ran').length === 1);
+    const [note = ''] = readdirSync(join(store.dataDir, 'workers')).filter((name) => name.endsWith('.1'));
+    rmSync(join(store.dataDir, 'workers', note));
+    execFileSync('mkfifo', [join(store.dataDir, 'workers', note)]);
+    kill(pid);
+    await waitFor(() => store.lines('ran').length === 2);
+    store.go();
+    await waitFor(() => store.completed() === 1);
+    await store.ok('worker-stop');
+  });
 
   storeTest('a command that kills all it can find of queuectl is buried, and the next one runs', async (store) => {
     const killer = 'until [ -e go ]; do sleep 0.02; done; echo x >> ran; kill -9 $(cat go) $PPID; sleep 60';

@@ -12,7 +12,7 @@
 import { isUtf8 } from 'node:buffer';
 import fs from 'node:fs';
 import { errnoCode, QueuectlError, storageError } from '../../../utils/errors.js';
-import { damaged, type FileIdentity, noSpace } from '../../../utils/files.js';
+import { damaged, type FileIdentity, noSpace, openRegular } from '../../../utils/files.js';
 import { randomHex } from '../../../utils/random.js';
 import { quote } from '../../../utils/text.js';
 import type { Job } from '../../model/job.js';
@@ -100,7 +100,7 @@ export class Journal {
     let fd: number;
     let obstacle: unknown;
     try {
-      fd = fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_APPEND);
+      fd = openRegular(path, fs.constants.O_RDWR | fs.constants.O_APPEND);
     } catch (error) {
       const code = errnoCode(error);
       if (code === 'ENOENT') return null;
@@ -287,7 +287,7 @@ export function salvageJournal(content: Buffer | null): SalvagedJournal {
 export function sealDamaged(path: string): void {
   let fd: number;
   try {
-    fd = fs.openSync(path, fs.constants.O_WRONLY | fs.constants.O_APPEND);
+    fd = openRegular(path, fs.constants.O_WRONLY | fs.constants.O_APPEND);
   } catch (error) {
     if (errnoCode(error) === 'ENOENT') return;
     throw storageError(error, `open ${path}`);
@@ -312,7 +312,7 @@ export type Landing = 'alone' | 'among others' | 'void';
 
 function openReadOnly(path: string): number {
   try {
-    return fs.openSync(path, 'r');
+    return openRegular(path, fs.constants.O_RDONLY);
   } catch (error) {
     throw storageError(error, `open ${path}`);
   }

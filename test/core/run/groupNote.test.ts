@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -34,7 +35,7 @@ test('a note is opened blank, and where the group is to be written', () => {
   }
 });
 
-test('a note that cannot be blanked is not opened, nor is a link', () => {
+test('a note that cannot be blanked is not opened', () => {
   const path = newNote();
   const opened: number[] = [];
   const end = onFsCall(({ name, args }) => {
@@ -48,9 +49,31 @@ test('a note that cannot be blanked is not opened, nor is a link', () => {
     end();
   }
   assert.equal(opened.length, 1, 'it is closed again');
-  const link = newNote();
-  fs.symlinkSync(path, link);
-  assert.throws(() => openGroupNote(link), { code: 'ELOOP' });
+});
+
+const PLACED: readonly [what: string, put: (path: string) => void][] = [
+  ['a link', (path) => fs.symlinkSync(`${path}.victim`, path)],
+  ['a FIFO', (path) => void execFileSync('mkfifo', [path])],
+];
+for (const [what, put] of PLACED) {
+  test(`${what} in the place of a note tells no group, cannot be cleared, and makes room for one`, () => {
+    const path = newNote();
+    fs.writeFileSync(`${path}.victim`, 'untouched');
+    put(path);
+    assert.equal(readGroupNote(path), undefined);
+    clearGroupNote(path);
+    fs.closeSync(openGroupNote(path));
+    assert.ok(fs.lstatSync(path).isFile());
+    assert.equal(fs.readFileSync(`${path}.victim`, 'utf8'), 'untouched');
+  });
+}
+
+test('a directory in the place of a note tells no group, and stays', () => {
+  const path = newNote();
+  fs.mkdirSync(path);
+  assert.equal(readGroupNote(path), undefined);
+  clearGroupNote(path);
+  assert.throws(() => openGroupNote(path), { code: 'EISDIR' });
 });
 
 test('clearing a note that is gone does nothing', () => {

@@ -11,7 +11,7 @@ import { tempStore } from '../../../helpers/tempStore.js';
 import { type FileTestStore, fileStore, type TestOptions } from '../../../helpers/testStore.js';
 import { waitFor } from '../../../helpers/waitFor.js';
 import { foldingStore } from './foldingStore.js';
-import { names, onFsCall } from './fsCalls.js';
+import { names, onFsCall, opensToWrite } from './fsCalls.js';
 
 function open(t: TestContext, dir: string, options?: TestOptions): FileTestStore {
   const store = fileStore(dir, options);
@@ -418,7 +418,7 @@ for (const [code, words] of REFUSALS) {
     const store = open(t, dir);
     await store.jobs.createJob(pendingJob({ id: 'a' }));
     const end = onFsCall(({ name, args: [path, flags] }) => {
-      if ((name === 'linkSync' || (name === 'openSync' && flags !== 'r')) && String(path).startsWith(dir))
+      if ((name === 'linkSync' || (name === 'openSync' && opensToWrite(flags))) && String(path).startsWith(dir))
         throw Object.assign(new Error(code), { code });
       return undefined;
     });

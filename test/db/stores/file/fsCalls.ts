@@ -58,6 +58,10 @@ export function onFsCall(before: (call: FsCall) => Instead | undefined): () => v
 export const skipFsync = (): (() => void) =>
   onFsCall(({ name }) => (/^f(data)?syncSync$/.test(name) ? { result: undefined } : undefined));
 
+/** @param flags as `openSync` is given them */
+export const opensToWrite = (flags: unknown): boolean =>
+  typeof flags === 'number' ? (flags & (fs.constants.O_WRONLY | fs.constants.O_RDWR)) !== 0 : flags !== 'r';
+
 const MAKE_SECOND = ['renameSync', 'linkSync'];
 
 /** Whether a call names a file of this name in its first argument or, if it gives a file that name, its second. */

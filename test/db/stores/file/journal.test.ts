@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { Journal, type JournalHeader } from '../../../../db/stores/file/journal.js';
 import { pendingJob, T0 } from '../../../helpers/jobFactory.js';
 import { tempStore } from '../../../helpers/tempStore.js';
-import { onFsCall } from './fsCalls.js';
+import { onFsCall, opensToWrite } from './fsCalls.js';
 
 const HEADER: JournalHeader = { journal: 1, first: 7, folded_at: T0, fold_ms: 1, queue: null, dlq: null };
 
@@ -193,7 +193,7 @@ test('what is durable is on disk before the append returns, and so is a seal; a 
 test('a journal that may only be read can be read, and says why it cannot be written', (t) => {
   const path = newJournal(line(7, put('a')));
   const end = onFsCall(({ name, args: [, flags] }) => {
-    if (name === 'openSync' && flags !== 'r') throw Object.assign(new Error('EACCES'), { code: 'EACCES' });
+    if (name === 'openSync' && opensToWrite(flags)) throw Object.assign(new Error('EACCES'), { code: 'EACCES' });
     return undefined;
   });
   t.after(end);
