@@ -5,6 +5,7 @@ import { constants } from 'node:os';
 import { basename, dirname } from 'node:path';
 import { errnoCode, NOT_REGULAR, QueuectlError, storageError } from './errors.js';
 import { findJsonFault } from './jsonFault.js';
+import { type Pieces, readPieces } from './pieces.js';
 
 const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = fs.constants;
 
@@ -72,7 +73,14 @@ function notRegular(path: string, stat: fs.Stats): Error {
 }
 
 /** @returns the file and which version of it was read, or null when there is none */
-export function readWhole(path: string): { content: Buffer; identity: FileIdentity } | null {
+export const readWhole = (path: string): { content: Buffer; identity: FileIdentity } | null =>
+  readBy(path, (fd) => fs.readFileSync(fd));
+
+/** The same of a file that may be too long for one buffer. */
+export const readLong = (path: string): { content: Pieces; identity: FileIdentity } | null =>
+  readBy(path, (fd) => [...readPieces(fd, 0, fs.fstatSync(fd).size)]);
+
+function readBy<T>(path: string, read: (fd: number) => T): { content: T; identity: FileIdentity } | null {
   let fd: number;
   try {
     fd = openRegular(path, O_RDONLY);
@@ -81,7 +89,7 @@ export function readWhole(path: string): { content: Buffer; identity: FileIdenti
     throw storageError(error, `read ${path}`);
   }
   try {
-    const content = fs.readFileSync(fd);
+    const content = read(fd);
     return { content, identity: toIdentity(fs.fstatSync(fd, { bigint: true })) };
   } catch (error) {
     throw storageError(error, `read ${path}`);
@@ -99,6 +107,14 @@ export function readRegular(path: string): Buffer | null {
     if (code === NOT_REGULAR || code === 'EISDIR' || code === 'ELOOP') return null;
     throw error;
   }
+}
+
+/** The last bytes of an open file, so many at most. @throws the system's error */
+export function readTail(fd: number, bytes: number): Buffer {
+  const { size } = fs.fstatSync(fd);
+  const start = Math.max(0, size - bytes);
+  const tail = Buffer.alloc(size - start);
+  return tail.subarray(0, fs.readSync(fd, tail, 0, tail.length, start));
 }
 
 /** The error for a write that the system cut short. */
@@ -130,10 +146,13 @@ export interface TempFile {
 
 /** What replacements that are under way, or were interrupted, have in a directory; nothing if it is not there. */
 export function findTempFiles(directory: string): TempFile[] {
-  return namesIn(directory).flatMap((name) => {
-    const [, target, pid] = TEMP_NAME.exec(name) ?? [];
-    return target === undefined ? [] : [{ path: `${directory}/${name}`, target, pid: Number(pid) }];
-  });
+  return namesIn(directory).flatMap((name) => asTempFile(directory, name) ?? []);
+}
+
+/** @returns undefined for any other file */
+export function asTempFile(directory: string, name: string): TempFile | undefined {
+  const [, target, pid] = TEMP_NAME.exec(name) ?? [];
+  return target === undefined ? undefined : { path: `${directory}/${name}`, target, pid: Number(pid) };
 }
 
 /**

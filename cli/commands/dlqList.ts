@@ -1,8 +1,8 @@
 import type { Run } from '../line/command.js';
-import { print, toJsonLines } from '../text/output.js';
+import { printRecords } from '../text/output.js';
 import { withCore } from '../withCore.js';
 import type { dlqList } from './index.js';
 
 export const run: Run<typeof dlqList> = async ({ place }) => {
-  print(toJsonLines(await withCore(place, ({ queue }) => queue.listDLQ())));
+  printRecords(await withCore(place, ({ queue }) => queue.listDLQ()));
 };

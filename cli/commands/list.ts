@@ -1,5 +1,5 @@
 import type { Run } from '../line/command.js';
-import { print, toJsonLines } from '../text/output.js';
+import { printRecords } from '../text/output.js';
 import { withCore } from '../withCore.js';
 import type { list } from './index.js';
 
@@ -7,5 +7,5 @@ export const run: Run<typeof list> = async ({ place, state }) => {
   const jobs = await withCore<readonly object[]>(place, ({ queue }) =>
     state === 'dead' ? queue.listDLQ() : queue.list(state),
   );
-  print(toJsonLines(jobs));
+  printRecords(jobs);
 };

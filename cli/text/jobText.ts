@@ -3,6 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import type { JobInput } from '../../db/model/input.js';
 import { QueuectlError } from '../../utils/errors.js';
 import { describeJsonFault, findJsonFault } from '../../utils/jsonFault.js';
+import { cut } from '../../utils/pieces.js';
 import { quote } from '../../utils/text.js';
 
 type Fields = { readonly [field: string]: unknown };
@@ -45,18 +46,20 @@ export function readJob(text: string, flags: JobFlags, cwd: string): JobInput {
 export function readJobLines(content: Buffer, flags: JobFlags, cwd: string): JobLine[] {
   const jobs: JobLine[] = [];
   let line = 0;
-  const texts = decode(content).split('\n');
+  for (const text of linesOf(content)) {
+    line++;
+    if (text.trim() === '') continue;
+    jobs.push({ line, job: toInput({ cwd, ...flags, ...readLine(text, line) }) });
+  }
+  return jobs;
+}
+
+function readLine(text: string, line: number): Fields {
   try {
-    for (const text of texts) {
-      line++;
-      if (text.trim() === '') continue;
-      const fields = readFields(text.endsWith('\r') ? text.slice(0, -1) : text, 'line');
-      jobs.push({ line, job: toInput({ cwd, ...flags, ...fields }) });
-    }
+    return readFields(text.endsWith('\r') ? text.slice(0, -1) : text, 'line');
   } catch (error) {
     throw error instanceof QueuectlError ? atLine(line, error) : error;
   }
-  return jobs;
 }
 
 /** An error of core, as whoever wrote the lines understands it. */
@@ -122,15 +125,26 @@ function remedyOf(text: string, origin: Origin): string {
 }
 
 /** @throws QueuectlError INVALID: not UTF-8; a command is to run as it was written */
-function decode(content: Buffer): string {
-  if (isUtf8(content)) return new TextDecoder().decode(content);
-  let line = 1;
+function* linesOf(content: Buffer): Generator<string> {
+  let lines = 0;
+  for (const piece of cut(content)) {
+    if (!isUtf8(piece)) throw notUtf8(piece, lines);
+    const texts = new TextDecoder('utf-8', { ignoreBOM: lines > 0 }).decode(piece).split('\n');
+    if (texts.at(-1) === '') texts.pop();
+    lines += texts.length;
+    yield* texts;
+  }
+}
+
+/** @param before the lines before the content */
+function notUtf8(content: Buffer, before: number): QueuectlError {
+  let line = before + 1;
   for (let start = 0; ; line++) {
     const end = content.indexOf('\n', start);
     if (end === -1 || !isUtf8(content.subarray(start, end))) break;
     start = end + 1;
   }
-  throw new QueuectlError('INVALID', `line ${line}: not UTF-8`, 'Nothing was enqueued. Convert the input to UTF-8.', {
+  return new QueuectlError('INVALID', `line ${line}: not UTF-8`, 'Nothing was enqueued. Convert the input to UTF-8.', {
     data: { line },
   });
 }

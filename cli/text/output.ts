@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import { pause } from '../../utils/delay.js';
 import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
+import { joinLines } from '../../utils/pieces.js';
 
 const [STDOUT, STDERR] = [1, 2];
 
@@ -31,7 +32,7 @@ export function write(content: string | Buffer): boolean {
 export const outputError = (): QueuectlError | undefined => (stdout instanceof QueuectlError ? stdout : undefined);
 
 function writeAll(fd: number, content: string | Buffer): void {
-  for (let rest = Buffer.from(content); rest.length > 0; ) {
+  for (let rest = Buffer.isBuffer(content) ? content : Buffer.from(content); rest.length > 0; ) {
     try {
       rest = rest.subarray(fs.writeSync(fd, rest));
     } catch (error) {
@@ -73,9 +74,14 @@ export function toJson(value: unknown): string {
   );
 }
 
-/** A JSON array with one record per line, as in the store's files. */
-export function toJsonLines(records: readonly unknown[]): string {
-  return records.length === 0 ? '[]' : `[\n${records.map(toJson).join(',\n')}\n]`;
+/** Prints a JSON array with one record per line, as in the store's files. */
+export function printRecords(records: readonly unknown[]): void {
+  const pieces = records.length === 0 ? ['[]\n'] : joinLines(jsonOf(records), ['[\n', ',\n', '\n]\n']);
+  for (const piece of pieces) if (!write(piece)) return;
+}
+
+function* jsonOf(records: readonly unknown[]): Generator<string> {
+  for (const record of records) yield toJson(record);
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this looks for

@@ -10,6 +10,7 @@ import { QUEUECTL } from './benchStore.js';
 import { bulk } from './bulk.js';
 import { crowd, drain } from './drain.js';
 import type { Figure, Row, Skipped } from './figure.js';
+import { gigabyte } from './gigabyte.js';
 import { idle } from './idle.js';
 import { large } from './large.js';
 import { memory } from './memory.js';
@@ -31,6 +32,7 @@ const FIGURES: readonly Figure[] = [
   crowd,
   memory,
   large,
+  gigabyte,
 ];
 
 const USAGE = `Usage: npm run bench -- [--full] [--only <name>]... [--json]

@@ -10,7 +10,7 @@
  * the same time cannot go unnoticed.
  */
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { DeadEntry } from '../../db/model/deadEntry.js';
@@ -269,14 +269,8 @@ export class Storm {
       const { pending, processing, failed } = await this.store.counts();
       return pending + processing + failed === 0;
     }, SETTLES_WITHIN_MS);
+    await this.store.leftIsRemoved();
     await this.store.ok('worker-stop');
-    this.removeUnnamedRecords();
-  }
-
-  /** A process that is killed while it registers leaves a temporary file, which nobody else removes. */
-  private removeUnnamedRecords(): void {
-    const directory = join(this.store.dataDir, 'workers');
-    for (const name of readdirSync(directory)) if (name.includes('.json.')) rmSync(join(directory, name));
   }
 
   private audit(): void {

@@ -1,5 +1,7 @@
 /** Many jobs in one transaction. */
 import assert from 'node:assert/strict';
+import { closeSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe } from 'node:test';
 import { withoutAdvice } from '../helpers/runCli.js';
 import { waitFor } from '../helpers/waitFor.js';
@@ -9,6 +11,56 @@ import { aboutFiles, storeTest } from './support.js';
 const LINES = Array.from({ length: 10_000 }, (_, at) =>
   at % 2 === 0 ? `{"id":"j${at}","command":"echo ${at}"}` : `echo ${at}`,
 );
+
+/** Of some 2 KB each: with the first number a queue is read and written in pieces, with the other it is longer than any string. */
+const isLong = process.env.QUEUECTL_CHAOS === '1';
+const LONG_LINES = isLong ? 300_000 : 18_000;
+
+describe('a queue that is long in bytes', () => {
+  storeTest(
+    'is added to, listed, worked on and looked over',
+    async (store) => {
+      const file = join(store.root, 'jobs');
+      const fd = openSync(file, 'w');
+      for (let at = 0; at < LONG_LINES; at += 1000) {
+        const lines = Array.from({ length: 1000 }, (_, line) => `: ${at + line} ${'x'.repeat(2000)}\n`);
+        writeSync(fd, lines.join(''));
+      }
+      closeSync(fd);
+      assert.equal(await store.ok('enqueue', '--delay', '86400', '--file', file), `Enqueued ${LONG_LINES} jobs\n`);
+      assert.ok(statSync(join(store.dataDir, 'queue.json')).size > 2 ** 25);
+      await store.ok('enqueue', '--id', 'last', '--priority', '1', 'true'); // behind them
+      const twice = await store.run(['enqueue', '--id', 'last', 'true']);
+      assert.match(twice.stderr, /the id "last" is taken/);
+      await store.startWorkers();
+      await store.ok('enqueue', '--id', 'beside', 'true');
+      await waitFor(async () => (await store.counts()).completed === 2);
+      await store.ok('worker-stop');
+      assert.equal((await store.counts()).pending, LONG_LINES);
+      const listed = JSON.parse(await store.ok('list', '--state', 'completed')) as { id: string }[];
+      assert.deepEqual(
+        listed.map(({ id }) => id),
+        ['last', 'beside'],
+      );
+      const { code, stdout } = await store.run(['doctor']);
+      assert.equal(code, 0, stdout);
+      assert.ok(stdout.includes(`queue.json: ${LONG_LINES + 2} jobs`), stdout);
+      // One record is damaged: the others are kept, though they stand in other pieces.
+      const queue = openSync(join(store.dataDir, 'queue.json'), 'r+');
+      writeSync(queue, '#', 30_000_000);
+      writeSync(queue, '\n#', 30_000_100);
+      closeSync(queue);
+      const refused = await store.run(['status']);
+      assert.equal(refused.code, 1);
+      assert.match(refused.stderr, /queue\.json is damaged: it is no/);
+      assert.equal((await store.run(['doctor', '--fix'])).code, 0);
+      const left = (await store.counts()).pending;
+      assert.ok(left === LONG_LINES || left === LONG_LINES - 1, `${left} are left`);
+      if (isLong) rmSync(store.dataDir, { recursive: true }); // the tests themselves read it as a string
+    },
+    aboutFiles,
+  );
+});
 
 describe('enqueue -', { concurrency: 2 }, () => {
   storeTest('adds ten thousand lines, of which nobody sees a part', async (store) => {

@@ -251,6 +251,11 @@ export class TestStore {
     return this.processes().filter(({ commandLine }) => commandLine.includes(`${this.root}/wait`));
   }
 
+  /** Waits until workers that run have removed what one has left that was killed while it registered. */
+  async leftIsRemoved(): Promise<void> {
+    await waitFor(() => !this.names('workers').some((name) => name.includes('.tmp')));
+  }
+
   async assertNothingLeft(): Promise<void> {
     // A fork server ends a moment after its worker.
     await waitFor(() => this.processes().length === 0).catch(() => {

@@ -1,4 +1,5 @@
 /** The changes of one transaction while it is made. Records are read through it, so later verbs see earlier ones. */
+import { QueuectlError } from '../../../utils/errors.js';
 import type { Job, JobState, WaitingJob } from '../../model/job.js';
 import type { JobQuery, Reader, Stored, Table, Tables, Transaction, Write } from '../../store.js';
 import type { Records } from '../records.js';
@@ -195,12 +196,34 @@ export class Draft extends RecordReader implements Transaction {
     } else this.view.noteAdded({ change: this.change, files, seq: this.seq }, this.added ?? []);
   }
 
-  /** What the line of the journal holds, and which files it changes. */
+  /** What the line of the journal holds, and which files it changes. @throws QueuectlError INVALID: it would be too long */
   private line(): { files: SnapshotName[]; members: string } {
-    if (this.added !== null) return { files: ['queue'], members: `"queue":{"put":[${this.added.join(',')}]}` };
+    if (this.added !== null) {
+      checkLength(this.added);
+      return { files: ['queue'], members: `"queue":{"put":[${this.added.join(',')}]}` };
+    }
     const files = SNAPSHOT_FILES.map(({ name }) => name).filter((name) => !isEmptyPart(this.parts[name]));
+    for (const name of files) checkLength([...this.parts[name].put.values()]);
     return { files, members: files.map((name) => `"${name}":{${membersOf(this.parts[name])}}`).join(',') };
   }
+}
+
+/** A line of the journal is read as one string, which V8 does not make longer than some 537 million characters. */
+const LINE_BYTES_MAX = 500_000_000;
+/** What a character of a string takes at most in UTF-8. */
+const BYTES_A_CHARACTER = 3;
+
+/** @throws QueuectlError INVALID */
+function checkLength(rows: readonly string[]): void {
+  let characters = 0;
+  for (const row of rows) characters += row.length + 1;
+  if (characters * BYTES_A_CHARACTER <= LINE_BYTES_MAX) return;
+  let bytes = characters;
+  for (const row of rows) bytes += Buffer.byteLength(row) - row.length;
+  if (bytes <= LINE_BYTES_MAX) return;
+  const [much, most] = [bytes, LINE_BYTES_MAX].map((each) => Math.round(each / 1e6));
+  const fact = `${much} MB are too much for one transaction beside workers, which takes ${most} MB at most`;
+  throw new QueuectlError('INVALID', fact, 'Nothing was changed. Do it in smaller parts.');
 }
 
 const isEmptyPart = ({ put, del }: Part) => put.size + del.size === 0;

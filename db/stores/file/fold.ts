@@ -37,9 +37,8 @@ export function fold(view: View, paths: StorePaths, held: HeldLock, now: number,
   const { journal } = view;
   const areAllDue = journal === null || SNAPSHOT_FILES.some(({ name }) => identityOf(paths[name]) === null);
   const contents = perFile((file) => {
-    const content = areAllDue || view.isChangedIn(file) ? view.contentFor(file) : null;
     held.renew(); // a long queue takes seconds
-    return content;
+    return areAllDue || view.isChangedIn(file) ? view.contentFor(file, () => held.renew()) : null;
   });
   const next: Snapshot = {
     contents,
@@ -87,9 +86,8 @@ export function replaceSnapshot(
   const temps: string[] = [];
   try {
     const prepared = perFile(({ name }) => {
-      const file = prepare(paths[name], next.contents[name], temps);
       held.renew();
-      return file;
+      return prepare(paths[name], next.contents[name], temps, () => held.renew());
     });
     const header = next.header(perFile(({ name }) => prepared[name]?.named ?? null));
     const journal = writeTemp(paths.journal, Journal.firstLine(header));
@@ -115,10 +113,15 @@ export function replaceSnapshot(
 const isGone = (error: unknown) =>
   errnoCode(error) === 'ENOENT' || (error instanceof Error && errnoCode(error.cause) === 'ENOENT');
 
-function prepare(path: string, content: Content | null, temps: string[]): { temp: string; named: NamedFile } | null {
+function prepare(
+  path: string,
+  content: Content | null,
+  temps: string[],
+  onProgress: () => void,
+): { temp: string; named: NamedFile } | null {
   if (content === null) return null;
   const { bytes, crc32 } = content;
-  const { path: temp, identity } = writeTemp(path, bytes);
+  const { path: temp, identity } = writeTemp(path, bytes, onProgress);
   temps.push(temp);
   return { temp, named: { ...identity, crc32 } };
 }

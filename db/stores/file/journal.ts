@@ -9,10 +9,11 @@
  *
  * Assumes: an append of one `write` call lands in one piece (local file systems with O_APPEND do that).
  */
-import { isUtf8 } from 'node:buffer';
+import { constants, isUtf8 } from 'node:buffer';
 import fs from 'node:fs';
 import { errnoCode, QueuectlError, storageError } from '../../../utils/errors.js';
 import { damaged, type FileIdentity, noSpace, openRegular } from '../../../utils/files.js';
+import { type Pieces, readPieces, readRange } from '../../../utils/pieces.js';
 import { randomHex } from '../../../utils/random.js';
 import { quote } from '../../../utils/text.js';
 import type { Job } from '../../model/job.js';
@@ -143,13 +144,17 @@ export class Journal {
     const { size } = reading(this.path, () => fs.fstatSync(this.fd));
     if (size < this.seen) throw damaged(this.path, `it was cut to ${size} bytes`);
     if (size === this.seen) return;
-    const news = reading(this.path, () => readRange(this.fd, this.offset, size));
-    let from = 0;
-    for (let end = news.indexOf(NEWLINE); end !== -1; end = news.indexOf(NEWLINE, from)) {
-      this.readLine(news.subarray(from, end), this.offset + from, apply);
-      from = end + 1;
+    const pieces = readPieces(this.fd, this.offset, size);
+    const nextPiece = () => reading(this.path, () => pieces.next());
+    for (let piece = nextPiece(); !piece.done; piece = nextPiece()) {
+      const news = piece.value;
+      let from = 0;
+      for (let end = news.indexOf(NEWLINE); end !== -1; end = news.indexOf(NEWLINE, from)) {
+        this.readLine(news.subarray(from, end), this.offset + from, apply);
+        from = end + 1;
+      }
+      this.offset += from;
     }
-    this.offset += from;
     this.seen = size;
   }
 
@@ -249,22 +254,20 @@ export interface SalvagedJournal {
 }
 
 /** Reads every commit that can be read, gaps or not. @param content null when there is no journal */
-export function salvageJournal(content: Buffer | null): SalvagedJournal {
+export function salvageJournal(content: Pieces | null): SalvagedJournal {
   const commits: Commit[] = [];
   const faults: string[] = [];
   let nextSeq = 1;
   if (content === null) return { commits, faults, nextSeq, newer: undefined };
-  const header = parseObject(content.subarray(0, Math.max(content.indexOf(NEWLINE), 0)));
+  const [first = Buffer.alloc(0)] = content;
+  const header = parseObject(first.subarray(0, Math.max(first.indexOf(NEWLINE), 0)));
   const isHeaderWhole = header !== undefined && isHeader(header);
   if (header !== undefined && isNewer(header)) return { commits, faults, nextSeq, newer: Number(header.journal) };
   if (isHeaderWhole) nextSeq = header.first;
   else faults.push('its first line is no header');
   let isNumbered = isHeaderWhole;
-  let from = 0;
-  for (let end = content.indexOf(NEWLINE); end !== -1; end = content.indexOf(NEWLINE, from)) {
-    const at = from;
-    const line = parseLine(content.subarray(from, end));
-    from = end + 1;
+  for (const { at, bytes } of linesOf(content)) {
+    const line = parseLine(bytes);
     if (line?.seal === true && line.seq === REPAIRED) break;
     if (line === undefined || (isNumbered && line.seq < nextSeq)) continue;
     if (isNumbered && line.seq > nextSeq) faults.push(gapAt(at, line.seq, nextSeq));
@@ -276,6 +279,19 @@ export function salvageJournal(content: Buffer | null): SalvagedJournal {
     else commits.push(commit);
   }
   return { commits, faults, nextSeq, newer: undefined };
+}
+
+/** The lines that are whole, and where each stands in the file. */
+function* linesOf(content: Pieces): Generator<{ readonly at: number; readonly bytes: Buffer }> {
+  let before = 0;
+  for (const piece of content) {
+    let from = 0;
+    for (let end = piece.indexOf(NEWLINE); end !== -1; end = piece.indexOf(NEWLINE, from)) {
+      yield { at: before + from, bytes: piece.subarray(from, end) };
+      from = end + 1;
+    }
+    before += piece.length;
+  }
 }
 
 /**
@@ -327,17 +343,6 @@ function reading<T>(path: string, read: () => T): T {
   }
 }
 
-function readRange(fd: number, from: number, to: number): Buffer {
-  const bytes = Buffer.allocUnsafe(to - from);
-  let read = 0;
-  while (read < bytes.length) {
-    const got = fs.readSync(fd, bytes, read, bytes.length - read, from + read);
-    if (got === 0) break;
-    read += got;
-  }
-  return bytes.subarray(0, read);
-}
-
 const HEADER_MAX_BYTES = 4096;
 
 /** A journal is put into place with its header on disk, so one without it has been damaged since. */
@@ -375,7 +380,7 @@ const isHeader = (value: Members): value is Members & JournalHeader =>
   SNAPSHOT_FILES.every(({ name }) => isNamedFile(value[name]));
 
 function parseObject(bytes: Buffer): Members | undefined {
-  if (!isUtf8(bytes)) return undefined;
+  if (bytes.length > constants.MAX_STRING_LENGTH || !isUtf8(bytes)) return undefined;
   try {
     const value: unknown = JSON.parse(bytes.toString('utf8'));
     return isObject(value) ? value : undefined;

@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import type { Clock } from '../../../utils/clock.js';
 import { QueuectlError } from '../../../utils/errors.js';
-import { identityOf, makeDirectory, readWhole } from '../../../utils/files.js';
+import { identityOf, makeDirectory, readLong } from '../../../utils/files.js';
 import type { HeldLock } from '../../../utils/lock.js';
 import { writeTemp } from '../../../utils/tempFiles.js';
 import type { Check } from '../../store.js';
@@ -134,7 +134,7 @@ function repairRecords({ paths, clock, underLock }: Checkup): Promise<string> {
     held.renew();
     const next: Snapshot = {
       contents: perFile((file) =>
-        contentOfJobs(file, file.name === 'queue' ? records.listQueue() : records.listDead()),
+        contentOfJobs(file, file.name === 'queue' ? records.listQueue() : records.listDead(), () => held.renew()),
       ),
       // The gap behind a seal tells those who follow the former journal to read the snapshot again.
       header: (named) => ({ journal: 1, first: journal.nextSeq + 1, folded_at: now, fold_ms: 0, ...named }),
@@ -149,7 +149,7 @@ export function keep(files: readonly string[], paths: StorePaths, now: number): 
   const kept = momentDirectory(paths.replaced, now);
   makeDirectory(kept);
   for (const path of files) {
-    const file = readWhole(path);
+    const file = readLong(path);
     if (file === null) continue;
     const copy = `${kept}/${path.slice(path.lastIndexOf('/') + 1)}`;
     fs.renameSync(writeTemp(copy, file.content).path, copy);

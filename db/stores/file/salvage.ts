@@ -5,8 +5,9 @@
  * count, as they carry whole records.
  */
 import { isUtf8 } from 'node:buffer';
-import { readWhole } from '../../../utils/files.js';
+import { readLong } from '../../../utils/files.js';
 import { describeJsonFault } from '../../../utils/jsonFault.js';
+import { type Pieces, parseElements } from '../../../utils/pieces.js';
 import type { Job } from '../../model/job.js';
 import { type Change, Records } from '../records.js';
 import { type SalvagedJournal, salvageJournal } from './journal.js';
@@ -24,7 +25,7 @@ export interface Salvage {
 
 /** Reads the files as they are. @throws QueuectlError STORAGE */
 export function salvage(paths: StorePaths): Salvage {
-  const contentOf = (path: string) => readWhole(path)?.content ?? null;
+  const contentOf = (path: string) => readLong(path)?.content ?? null;
   const salvaged = perFile((file) => salvageJobs(contentOf(paths[file.name]), file));
   const journal = salvageJournal(contentOf(paths.journal));
   const records = new Records();
@@ -60,7 +61,7 @@ interface Salvaged {
 /** Where a value stands in its file, and the value; or what is wrong there. */
 type Piece = { readonly place: string } & ({ readonly value: unknown } | { readonly fault: string });
 
-function salvageJobs(content: Buffer | null, { fromRow }: SnapshotFile): Salvaged {
+function salvageJobs(content: Pieces | null, { fromRow }: SnapshotFile): Salvaged {
   if (content === null) return { jobs: [], faults: [] };
   const { pieces, faults } = split(content);
   const jobs = new Map<string, Job>();
@@ -78,12 +79,18 @@ function salvageJobs(content: Buffer | null, { fromRow }: SnapshotFile): Salvage
 }
 
 /** The elements of the array; or, where it is none, every object in the file. */
-function split(content: Buffer): { pieces: Piece[]; faults: string[] } {
-  const value = parseText(content);
+function split(content: Pieces): { pieces: Piece[]; faults: string[] } {
+  const [first = Buffer.alloc(0)] = content;
+  const value = content.length > 1 ? parseElements(content) : parseText(first);
   if (value === undefined) {
-    const pieces = objectsIn(content);
+    let line = 1;
+    const pieces = content.flatMap((part) => {
+      const found = objectsIn(part, line);
+      line += linesIn(part);
+      return found;
+    });
     const isTold = pieces.some((piece) => 'fault' in piece);
-    return { pieces, faults: isTold ? [] : [`it is not JSON ${describeJsonFault(content.toString('utf8'))}`] };
+    return { pieces, faults: isTold ? [] : [`it is not JSON ${describeJsonFault(first.toString('utf8'))}`] };
   }
   if (!Array.isArray(value)) return { pieces: [], faults: ['it is not a JSON array'] };
   return { pieces: value.map((element, index) => ({ place: `element ${index + 1}`, value: element })), faults: [] };
@@ -104,10 +111,17 @@ function parseText(bytes: Buffer): unknown {
 const BETWEEN = /[\s,[\]]*(?:([^\s,[\]{][^\n{]*)|(\{))/y;
 const NEXT_LINE_WITH_OBJECT = /\n[\s,[]*\{/g;
 
-function objectsIn(content: Buffer): Piece[] {
+function linesIn(content: Buffer): number {
+  let lines = 0;
+  for (let at = content.indexOf(NEWLINE); at !== -1; at = content.indexOf(NEWLINE, at + 1)) lines += 1;
+  return lines;
+}
+
+/** @param firstLine the number of the first line of the content */
+function objectsIn(content: Buffer, firstLine: number): Piece[] {
   const text = content.toString('latin1'); // a character a byte, and what JSON is made of is ASCII
   const pieces: Piece[] = [];
-  let line = 1;
+  let line = firstLine;
   let counted = 0;
   const placeAt = (at: number) => {
     for (; counted < at; counted++) if (content[counted] === NEWLINE) line += 1;

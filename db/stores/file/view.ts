@@ -9,6 +9,7 @@
  * id is new, which a search through the snapshot's bytes gives; and a generated id is new without any.
  */
 import { damaged, identityOf, sameIdentity } from '../../../utils/files.js';
+import { lengthOf, type Pieces } from '../../../utils/pieces.js';
 import type { Job } from '../../model/job.js';
 import { type Change, Records } from '../records.js';
 import { type Commit, Journal } from './journal.js';
@@ -35,7 +36,8 @@ interface Added {
   readonly last: number;
 }
 
-/** Searching more bytes than this for new ids takes longer than parsing the records. */
+/** Searching for more new ids than this, or more bytes, takes longer than parsing the records. */
+const SEARCHES_MAX = 8;
 const SEARCH_BYTES_MAX = 200_000_000;
 
 export class View {
@@ -57,6 +59,7 @@ export class View {
   private loaded: Records | undefined;
   /** The jobs this process has added behind the base, as JSON; null once anything else has changed. */
   private added: Added | null = { lines: [], first: null, last: 0 };
+  private searches = 0;
   private bytesSearched = 0;
 
   private constructor(
@@ -272,10 +275,13 @@ export class View {
     const { base } = this;
     if (this.loaded !== undefined || base === null || this.isChanged(id)) return this.records.get(id) !== undefined;
     const contents = SNAPSHOT_FILES.map(({ name }) => contentOf(base[name]));
-    if (contents.every(({ length }) => length <= EMPTY_FILE.length)) return false;
+    if (contents.every((content) => lengthOf(content) <= EMPTY_FILE.length)) return false;
     const needle = JSON.stringify(id);
-    for (const { length } of contents) this.bytesSearched += length;
-    const isUnseen = this.bytesSearched <= SEARCH_BYTES_MAX && !contents.some((content) => content.includes(needle));
+    for (const content of contents) this.bytesSearched += lengthOf(content);
+    this.searches += 1;
+    const isIn = (content: Pieces) => content.some((piece) => piece.includes(needle));
+    const isCheap = this.searches <= SEARCHES_MAX || this.bytesSearched <= SEARCH_BYTES_MAX;
+    const isUnseen = isCheap && !contents.some(isIn);
     return isUnseen ? false : this.records.get(id) !== undefined;
   }
 
@@ -287,9 +293,9 @@ export class View {
     return this.changedIds.has(id);
   }
 
-  /** What a file of the snapshot should hold. */
-  contentFor(file: SnapshotFile): Content {
-    return this.appended(file) ?? contentOfJobs(file, this.jobsIn(file));
+  /** What a file of the snapshot should hold. @param onProgress called now and then */
+  contentFor(file: SnapshotFile, onProgress: () => void): Content {
+    return this.appended(file, onProgress) ?? contentOfJobs(file, this.jobsIn(file), onProgress);
   }
 
   private jobsIn({ name }: SnapshotFile): Job[] {
@@ -297,11 +303,11 @@ export class View {
   }
 
   /** The file as it was read plus the jobs added, where that is all that has happened. */
-  private appended({ name }: SnapshotFile): Content | undefined {
+  private appended({ name }: SnapshotFile, onProgress: () => void): Content | undefined {
     const { added, base } = this;
     if (name !== 'queue' || base === null || added === null || added.first === null) return undefined;
     // `added` says that the snapshot is the one that the journal names
     const known = this.journalNow?.header.queue?.crc32; // unless it is a journal of version 0.1.0's first days
-    return contentBehind(base.queue, added.lines, added.first, known);
+    return contentBehind(base.queue, { lines: added.lines, oldest: added.first, known }, onProgress);
   }
 }

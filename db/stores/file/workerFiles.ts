@@ -2,10 +2,22 @@
 import fs from 'node:fs';
 import { monotonicMs } from '../../../utils/clock.js';
 import { errnoCode, QueuectlError, storageError } from '../../../utils/errors.js';
-import { damaged, makeDirectory, namesIn, parseJsonFile, readWhole, removeFile } from '../../../utils/files.js';
+import {
+  asTempFile,
+  damaged,
+  makeDirectory,
+  namesIn,
+  parseJsonFile,
+  readWhole,
+  removeFile,
+  type TempFile,
+} from '../../../utils/files.js';
+import { pidRuns } from '../../../utils/processIdentity.js';
 import { findWorkerFault, type WorkerRecord } from '../../model/worker.js';
 import type { UnreadableRecord, WorkerRecords, WorkerTable } from '../../store.js';
 
+/** Of one who cannot be seen: to write a record takes a moment, and nobody is to wait for the dead for longer than five seconds. */
+const LEFT_MS = 3000;
 const RECORD_FILE = /^(.+)\.json$/;
 
 export class WorkerFiles implements WorkerTable {
@@ -41,7 +53,10 @@ export class WorkerFiles implements WorkerTable {
     const unreadable: UnreadableRecord[] = [];
     for (const name of namesIn(this.directory)) {
       const [, id] = RECORD_FILE.exec(name) ?? [];
-      if (id === undefined) continue;
+      if (id === undefined) {
+        this.removeIfLeft(asTempFile(this.directory, name));
+        continue;
+      }
       const path = this.recordFile(id);
       try {
         const record = readRecord(path, id);
@@ -52,6 +67,17 @@ export class WorkerFiles implements WorkerTable {
       }
     }
     return { records, unreadable };
+  }
+
+  /** What a process that was killed while it registered has left. It does no harm, so one that cannot be removed stays. */
+  private removeIfLeft(temp: TempFile | undefined): void {
+    if (temp === undefined || pidRuns(temp.pid)) return;
+    try {
+      const stat = fs.lstatSync(temp.path, { throwIfNoEntry: false });
+      if (stat !== undefined && Math.abs(Date.now() - stat.ctimeMs) >= LEFT_MS) fs.unlinkSync(temp.path);
+    } catch (error) {
+      if (errnoCode(error) === undefined) throw error;
+    }
   }
 
   private recordFile(id: string): string {

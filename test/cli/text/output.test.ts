@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { describeEvent } from '../../../cli/text/events.js';
-import { toJson, toJsonLines, visible } from '../../../cli/text/output.js';
+import { toJson, visible } from '../../../cli/text/output.js';
 import type { WorkerEvent } from '../../../core/workerManager.js';
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this looks for
@@ -13,11 +13,6 @@ test('JSON is printed without a character that could drive a terminal, and means
   assert.doesNotMatch(printed, DRIVES_A_TERMINAL);
   assert.deepEqual(JSON.parse(printed), { command: everything });
   assert.equal(toJson('\u009b\u007f'), String.raw`"\u009b\u007f"`);
-});
-
-test('records are printed one per line', () => {
-  assert.equal(toJsonLines([]), '[]');
-  assert.equal(toJsonLines([{ id: 'a\n' }, { id: 'b' }]), '[\n{"id":"a\\n"},\n{"id":"b"}\n]');
 });
 
 test('control characters are made visible', () => {

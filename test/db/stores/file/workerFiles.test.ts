@@ -33,6 +33,19 @@ test('a record that goes while the directory is read is not listed', async () =>
   }
 });
 
+test('what is left of one that was killed while it registered is removed, and of no other', async (t) => {
+  const { repo, directory } = newRepo();
+  await repo.register(record('w1'));
+  const [left, live] = [2 ** 30, process.pid].map((pid) => `w2.json.${pid}-0123abcd.tmp`) as [string, string];
+  for (const name of [left, live, 'notes.tmp']) fs.writeFileSync(join(directory, name), '{"id":');
+  await repo.list();
+  assert.ok(fs.existsSync(join(directory, left)), 'it may be of one who cannot be seen, and works on it');
+  const now = Date.now() + 3000;
+  t.mock.method(Date, 'now', () => now);
+  assert.deepEqual((await repo.list()).records.map(known), [record('w1')]);
+  assert.deepEqual(fs.readdirSync(directory).sort(), ['notes.tmp', 'w1.json', live].sort());
+});
+
 for (const content of ['', '{"id":"w1"', '[]', 'null', '{}', JSON.stringify({ ...record('w1'), pid: '7' })]) {
   test(`a record that reads ${content || 'nothing'} is told of apart from those that can be read`, async () => {
     const { repo, directory } = newRepo();
