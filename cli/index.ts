@@ -1,10 +1,12 @@
 /** The command line: finds the command, runs it, and puts what went wrong into one line. */
 
+import { isUtf8 } from 'node:buffer';
+import { readFileSync } from 'node:fs';
 import { findConfigKey } from '../db/model/settings.js';
 import packageJson from '../package.json' with { type: 'json' };
 import { QueuectlError } from '../utils/errors.js';
 import { quoteWord } from '../utils/shell.js';
-import { quote } from '../utils/text.js';
+import { mayBeLossy, quote } from '../utils/text.js';
 import { COMMANDS } from './commands/index.js';
 import { findPlace, type Place, pathOf } from './line/address.js';
 import { adviseInstead, adviseJob, forPlace, type JobAdvice } from './line/advice.js';
@@ -25,12 +27,20 @@ export async function main(args: readonly string[], programFile: string): Promis
   try {
     const commandLine = readCommandLine(args, ALL_FLAGS);
     if (commandLine.given.has('json')) speakJson();
+    if (args.some(mayBeLossy)) checkBytes();
     await run(commandLine, programFile);
     const error = outputError();
     if (error !== undefined) throw error;
   } catch (error) {
     process.exitCode = reportError(error);
   }
+}
+
+/** @throws QueuectlError USAGE: this program was not started with UTF-8 */
+function checkBytes(): void {
+  if (process.platform === 'linux' && isUtf8(readFileSync('/proc/self/cmdline'))) return; // the character itself was typed
+  const remedy = 'Rename the file; put a command that has other bytes into a script, and enqueue that.';
+  throw new QueuectlError('USAGE', 'what was typed is not UTF-8', remedy);
 }
 
 async function run(commandLine: CommandLine, programFile: string): Promise<void> {

@@ -4,7 +4,7 @@ import { userInfo } from 'node:os';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import type { StoreAddress } from '../db/index.js';
 import { errnoCode, QueuectlError } from '../utils/errors.js';
-import { quote } from '../utils/text.js';
+import { mayBeLossy, quote } from '../utils/text.js';
 
 /** Where the text of an address stands. */
 export interface Origin {
@@ -40,6 +40,7 @@ export function readAddress(text: string, origin: Origin, surroundings: Surround
   const unknown = (fact: string) =>
     new QueuectlError(code, `${name}: ${fact}`, 'Give file:/path, or sqlite:/path/queue.db.');
   if (text.includes('\0')) throw unknown('a path has no NUL character');
+  if (mayBeLossy(text)) throw unknown('the path is not UTF-8');
   const [, scheme, rest = ''] = ADDRESS.exec(text) ?? [];
   if (scheme === undefined) {
     const dir = absolute(text);
@@ -70,6 +71,7 @@ export function readAddress(text: string, origin: Origin, surroundings: Surround
 /** @throws QueuectlError of the origin's code: it is an address */
 export function readDirectory(text: string, { code, name, give }: Origin): StoreAddress {
   if (text.includes('\0')) throw new QueuectlError(code, `${name}: a path has no NUL character`, 'Give a directory.');
+  if (mayBeLossy(text)) throw new QueuectlError(code, `${name}: the path is not UTF-8`, 'Give another directory.');
   const scheme = ADDRESS.exec(text)?.[1]?.toLowerCase() ?? '';
   const isOurs = scheme === 'file' || scheme === 'sqlite';
   if (!isOurs && OTHER_STORES[scheme] === undefined) return { kind: 'file', dir: absolute(text) };
@@ -91,9 +93,15 @@ type Homeless = Pick<QueuectlError, 'code' | 'remedy'>;
 /**
  * `db/data` in a clone, else `$XDG_STATE_HOME/queuectl`, else `~/.local/state/queuectl`.
  *
- * @throws QueuectlError of that code: there is no home directory
+ * @throws QueuectlError of that code: there is no home directory, or it is not UTF-8
  */
-export function defaultDirectory(
+export function defaultDirectory(surroundings: Surroundings, homeless: Homeless): string {
+  const directory = usualDirectory(surroundings, homeless);
+  if (!mayBeLossy(directory)) return directory;
+  throw new QueuectlError(homeless.code, `the path ${directory} is not UTF-8`, homeless.remedy);
+}
+
+function usualDirectory(
   { env, programFile, userHome = () => userInfo().homedir }: Surroundings,
   homeless: Homeless,
 ): string {
@@ -128,10 +136,16 @@ export function findClone(programFile: string): string | undefined {
 
 const absolute = (path: string) => (isAbsolute(path) ? resolve(path) : resolve(currentDirectory(), path));
 
-/** @throws QueuectlError STORAGE: it has been deleted */
+/** @throws QueuectlError STORAGE: it has been deleted, or is not UTF-8 */
 export function currentDirectory(): string {
   try {
-    return process.cwd();
+    const directory = process.cwd();
+    if (!mayBeLossy(directory)) return directory;
+    throw new QueuectlError(
+      'STORAGE',
+      `the path of the current directory is not UTF-8: ${directory}`,
+      'Go to another one.',
+    );
   } catch (error) {
     if (errnoCode(error) !== 'ENOENT') throw error;
     throw new QueuectlError('STORAGE', 'the current directory has been deleted', 'Go to another one.');

@@ -1,6 +1,6 @@
 /** Looks a store over and mends what it can: its files, as the store knows them, and its workers. */
 
-import { openStore, type StoreAddress, stateDirectoryOf } from '../db/index.js';
+import { openStore, resolveAddress, type StoreAddress, stateDirectoryOf } from '../db/index.js';
 import type { Job } from '../db/model/job.js';
 import type { Check, Store } from '../db/store.js';
 import { FIX, looked } from '../db/stores/placeChecks.js';
@@ -32,12 +32,14 @@ const CLOCK_TOLERANCE_MS = 60_000;
  * @param fix mends what can be mended, and keeps what it replaces
  */
 export async function* examine(
-  address: StoreAddress,
+  named: StoreAddress,
   { fix, clock = systemClock }: { readonly fix: boolean; readonly clock?: Clock },
 ): AsyncGenerator<Finding> {
   const warnings: QueuectlError[] = [];
   let store: Store;
+  let address: StoreAddress;
   try {
+    address = resolveAddress(named);
     const role = fix ? 'command' : 'onlooker';
     store = openStore(address, { role, onWarning: (warning) => warnings.push(warning), isAlive, clock });
   } catch (error) {

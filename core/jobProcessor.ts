@@ -1,9 +1,9 @@
 /** Runs one command and reports how it ended. It does not know that a queue exists. */
-import { closeSync, constants, fstatSync, readSync } from 'node:fs';
+import { closeSync, constants } from 'node:fs';
 import { stripVTControlCharacters } from 'node:util';
 import type { Outcome } from '../db/model/lifecycle.js';
 import { errnoCode } from '../utils/errors.js';
-import { openRegular } from '../utils/files.js';
+import { openRegular, readTail } from '../utils/files.js';
 import { ForkServer } from './run/forkServer.js';
 import { clearGroupNote } from './run/groupNote.js';
 import type { Ending, Launcher, Progress, Run } from './run/launcher.js';
@@ -131,10 +131,7 @@ function readLastLine(logFile: string): string {
   let log: number | undefined;
   try {
     log = openRegular(logFile, constants.O_RDONLY);
-    const { size } = fstatSync(log);
-    const start = Math.max(0, size - TAIL_BYTES);
-    const tail = Buffer.alloc(size - start);
-    return lastLineOf(tail.subarray(0, readSync(log, tail, 0, tail.length, start)));
+    return lastLineOf(readTail(log, TAIL_BYTES));
   } catch (error) {
     const code = errnoCode(error);
     if (code === undefined) throw error;

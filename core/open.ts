@@ -1,5 +1,5 @@
 /** Opens a store with all that the command line needs to work on it. */
-import { openStore, type StoreAddress, stateDirectoryOf } from '../db/index.js';
+import { openStore, resolveAddress, type StoreAddress, stateDirectoryOf } from '../db/index.js';
 import { attemptNumber, type Job } from '../db/model/job.js';
 import type { QueuectlError } from '../utils/errors.js';
 import { QueueManager } from './queueManager.js';
@@ -18,9 +18,10 @@ export interface Core {
 
 /**
  * @param onWarning told what kept the store from being tidied; nothing acknowledged is lost by it
- * @throws QueuectlError STORAGE: others own it or can write to it
+ * @throws QueuectlError STORAGE: others own it, can write to it, or could turn a link to it elsewhere
  */
-export function openCore(address: StoreAddress, onWarning: (warning: QueuectlError) => void): Core {
+export function openCore(named: StoreAddress, onWarning: (warning: QueuectlError) => void): Core {
+  const address = resolveAddress(named);
   const store = openStore(address, { role: 'command', onWarning, isAlive });
   const queue = new QueueManager(store);
   const run = new RunDirectory(stateDirectoryOf(address));

@@ -50,6 +50,7 @@ export class WorkerManager {
    */
   async startWorkers({ count, concurrency }: Count): Promise<StartedWorkers> {
     const task: SupervisorTask = { address: this.address, count, concurrency };
+    await this.run.trimWorkersLog();
     const log = this.run.openWorkersLog();
     const { forkProgram, startLimitMs } = await import('./workers/forkProgram.js'); // node:child_process takes its time to load
     const supervisor = forkProgram('supervisor', task, log);

@@ -7,8 +7,8 @@ import { print, printResult, talk, visible } from '../text/output.js';
 import { withCore } from '../withCore.js';
 import type { workerStop } from './index.js';
 
-/** So long nobody wonders what is going on. */
-const MOMENT_MS = 1000;
+/** So long nobody wonders what is going on; and so long where all is to end at once. */
+const [MOMENT_MS, NOW_MS] = [1000, 2000];
 const NAMED_JOBS = 5;
 
 export const run: Run<typeof workerStop> = async ({ place, json, now = false }) => {
@@ -17,12 +17,13 @@ export const run: Run<typeof workerStop> = async ({ place, json, now = false }) 
     const isNeeded = living.length > 0 || fault !== undefined;
     if (!json && isNeeded) print('Stopping all workers...');
     const stopping = workers.stopWorkers({ now });
-    const isSlow = Promise.race([stopping.then(() => false), delay(MOMENT_MS).then(() => true)]);
-    if (!json && !now && (await isSlow)) {
-      const [jobs, pids] = [await runningJobs(queue), await workers.listPids()];
+    const isSlow = Promise.race([stopping.then(() => false), delay(now ? NOW_MS : MOMENT_MS).then(() => true)]);
+    if (!json && (await isSlow)) {
+      const [jobs, pids] = [now ? [] : await runningJobs(queue), await workers.listPids()];
       const atOnce = `\`${advise(place, 'worker-stop', '--now')}\``;
       if (jobs.length > 0) talk(`${describe(jobs)} ${atOnce} ends what runs.`);
-      else if (pids.length > 0) talk(`Waiting for ${named(pids)}. ${atOnce} also wakes what was stopped (SIGSTOP).`);
+      else if (pids.length > 0)
+        talk(`Waiting for ${named(pids)}.${now ? '' : ` ${atOnce} also wakes what was stopped (SIGSTOP).`}`);
     }
     const stopped = await stopping;
     printResult(json, isNeeded || stopped > 0 ? 'All workers stopped.' : 'No workers are running.', { stopped });

@@ -12,13 +12,23 @@
  */
 import fs from 'node:fs';
 import { basename, join } from 'node:path';
-import { errnoCode, storageError } from '../../utils/errors.js';
-import { makeDirectory, namesIn, openToAppend, readRegular, removeFile } from '../../utils/files.js';
+import { errnoCode, QueuectlError, storageError } from '../../utils/errors.js';
+import {
+  makeDirectory,
+  namesIn,
+  openRegular,
+  openToAppend,
+  readRegular,
+  readTail,
+  removeFile,
+  removeTempFiles,
+} from '../../utils/files.js';
 import { here, type Place } from '../../utils/processIdentity.js';
 import { type ProcessGroup, readGroupNote } from './groupNote.js';
 
 /** `<worker>.guard`, the same `.condemned`, or `<worker>.<slot>` with a group; no temporary file, which has more dots. */
 const TRACE = /^([^.]+)\.(?:guard|condemned|\d+)$/;
+const WORKERS_LOG_BYTES = 1_000_000;
 const GROUP_NOTE = /\.\d+$/;
 
 export class RunDirectory {
@@ -109,6 +119,32 @@ export class RunDirectory {
   /** The workers that have a guard, condemned or not, or a note here. */
   workers(): string[] {
     return [...new Set(this.names().flatMap((name) => TRACE.exec(name)?.[1] ?? []))];
+  }
+
+  /**
+   * Keeps the log of the workers from growing for ever: what a long one ends with becomes `workers.log.1`, in the place of the
+   * one before, and it begins anew. Who has it open goes on; a line that comes just then may be lost. What cannot be done now is
+   * done later.
+   */
+  async trimWorkersLog(): Promise<void> {
+    const { workersLog } = this;
+    const former = `${workersLog}.1`;
+    try {
+      if ((fs.statSync(workersLog, { throwIfNoEntry: false })?.size ?? 0) < WORKERS_LOG_BYTES) return;
+      const { writeTemp } = await import('../../utils/tempFiles.js'); // few need it
+      const fd = openRegular(workersLog, fs.constants.O_RDWR | fs.constants.O_NOFOLLOW);
+      try {
+        const tail = readTail(fd, WORKERS_LOG_BYTES);
+        if (tail.length < WORKERS_LOG_BYTES) return; // somebody else has just done it
+        fs.renameSync(writeTemp(former, tail).path, former);
+        fs.ftruncateSync(fd);
+      } finally {
+        fs.closeSync(fd);
+        removeTempFiles([former]);
+      }
+    } catch (error) {
+      if (!(error instanceof QueuectlError) && errnoCode(error) === undefined) throw error;
+    }
   }
 
   /** Opens the log of the workers. @throws QueuectlError STORAGE */

@@ -1,5 +1,5 @@
 /** The program of the processes that queuectl forks: a supervisor that stays when its starter leaves, or one worker. */
-import { openStore, type StoreAddress, stateDirectoryOf } from '../../db/index.js';
+import { openStore, resolveAddress, type StoreAddress, stateDirectoryOf } from '../../db/index.js';
 import { complain } from '../../utils/complain.js';
 import { QueuectlError } from '../../utils/errors.js';
 import { closeStandIns } from '../../utils/inheritedFiles.js';
@@ -12,16 +12,23 @@ import { Supervisor } from './supervisor.js';
 import { Worker } from './worker.js';
 
 const log = (text: string) => complain(`${new Date().toISOString()} [${process.pid}] ${text}`);
-const onWarning = (warning: QueuectlError) => log(warning.message);
+/** Says things where a log may grow that is to be kept short. */
+const logTo = (run: RunDirectory) => (text: string) => {
+  log(text);
+  void run.trimWorkersLog();
+};
 const tell = (message: WorkerMessage | SupervisorMessage) => {
   if (process.connected) process.send?.(message);
 };
 
-async function runWorker({ address, supervisorId, concurrency, reports }: WorkerTask): Promise<void> {
+async function runWorker({ address: named, supervisorId, concurrency, reports }: WorkerTask): Promise<void> {
+  const address = resolveAddress(named); // somebody may have put a link there since
   nameStore(address);
-  const store = openStore(address, { role: 'worker', onWarning, isAlive });
-  const queue = new QueueManager(store);
   const run = new RunDirectory(stateDirectoryOf(address));
+  const say = logTo(run);
+  const tellError = ({ message }: QueuectlError) => say(message);
+  const store = openStore(address, { role: 'worker', onWarning: tellError, isAlive });
+  const queue = new QueueManager(store);
   const record = newRecord('worker', supervisorId, store.clock());
   const { id } = record;
   const processor = new JobProcessor();
@@ -33,7 +40,7 @@ async function runWorker({ address, supervisorId, concurrency, reports }: Worker
     processor,
     queue,
     ...(reports ? { onEvent: tell } : {}),
-    onError: (error) => log(error.message),
+    onError: tellError,
   });
   // SIGTERM and SIGINT: finish the current jobs; a second one: end them and give them back.
   let requests = 0;
@@ -69,18 +76,21 @@ function nameStore(address: StoreAddress): void {
   else env.QUEUECTL_STORE = `${address.kind}:${address.path}`;
 }
 
-async function runSupervisor({ address, count, concurrency }: SupervisorTask): Promise<void> {
-  const store = openStore(address, { role: 'supervisor', onWarning, isAlive });
+async function runSupervisor({ address: named, count, concurrency }: SupervisorTask): Promise<void> {
+  const address = resolveAddress(named);
+  const run = new RunDirectory(stateDirectoryOf(address));
+  const say = logTo(run);
+  const store = openStore(address, { role: 'supervisor', onWarning: ({ message }) => say(message), isAlive });
   const supervisor = new Supervisor({
     store,
-    run: new RunDirectory(stateDirectoryOf(address)),
+    run,
     address,
     count,
     concurrency,
     reportsJobs: false,
     onEvent: (event) => {
-      if (event.kind === 'worker started') log(`worker ${event.pid} started`);
-      if (event.kind === 'worker ended') log(`worker ${event.pid} ended: ${event.how}`);
+      if (event.kind === 'worker started') say(`worker ${event.pid} started`);
+      if (event.kind === 'worker ended') say(`worker ${event.pid} ended: ${event.how}`);
     },
   });
   supervisor.obeySignals();

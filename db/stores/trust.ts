@@ -1,5 +1,6 @@
 /** Who may use a store in files: whoever can write to it can have commands run as the user of its workers. */
 import fs from 'node:fs';
+import { isAbsolute, resolve } from 'node:path';
 import { QueuectlError, storageError } from '../../utils/errors.js';
 
 /** Set to 1 to use a directory that others own or can write to. */
@@ -18,6 +19,7 @@ export const isTrusted = () => process.env[TRUST_VARIABLE] === '1';
  * counts too: it may have been made while others could write to it.
  *
  * @param inside the parts of the store that lie in it
+ * @throws QueuectlError STORAGE: it cannot be looked at, or a part is a link of another user
  */
 export function findTrustFault(dir: string, inside: readonly string[]): TrustFault | undefined {
   if (isTrusted()) return undefined;
@@ -45,15 +47,60 @@ function findFault(path: string, { uid, mode }: fs.Stats, othersMayEnter: boolea
   return { fact, remedy: `Run \`chmod go-w\` on it, ${orTrust}` };
 }
 
+/** As many as Linux follows (path_resolution(7)). */
+const LINKS_MAX = 40;
+
+/**
+ * Where a path leads, with no link left in it, so that nobody can turn it elsewhere while a process uses it. What is not there
+ * yet is taken as it is written.
+ *
+ * @param path absolute
+ * @throws QueuectlError STORAGE: a link on the way belongs to another user, who could turn it elsewhere
+ */
+export function resolveLinks(path: string): string {
+  let resolved = '/';
+  let links = 0;
+  const left = partsOf(path);
+  for (let part = left.shift(); part !== undefined; part = left.shift()) {
+    const next = resolve(resolved, part);
+    const stat = looking(next, () => fs.lstatSync(next, { throwIfNoEntry: false }));
+    if (!stat?.isSymbolicLink()) {
+      resolved = next;
+      continue;
+    }
+    links += 1;
+    if (links > LINKS_MAX) throw new QueuectlError('STORAGE', `too many links lead to ${path}`, 'Name another place.');
+    if (stat.uid !== 0 && stat.uid !== process.geteuid?.() && !isTrusted()) throw othersLink(next, stat.uid);
+    const target = looking(next, () => fs.readlinkSync(next));
+    if (isAbsolute(target)) resolved = '/';
+    left.unshift(...partsOf(target));
+  }
+  return resolved;
+}
+
+const partsOf = (path: string) => path.split('/').filter((part) => part !== '');
+
+function othersLink(path: string, uid: number): QueuectlError {
+  const fact = `${path} is a link of another user (uid ${uid}), who could turn it elsewhere and have commands run as you`;
+  return new QueuectlError('STORAGE', fact, `Name the place itself, or set ${TRUST_VARIABLE}=1 if you trust them.`);
+}
+
 /** @throws QueuectlError STORAGE */
 export function checkTrust(dir: string, inside: readonly string[]): void {
   const fault = findTrustFault(dir, inside);
   if (fault !== undefined) throw new QueuectlError('STORAGE', fault.fact, fault.remedy);
 }
 
+/** Of what is there, or of what a link there leads to. */
 function statOf(path: string): fs.Stats | undefined {
+  const look = (at: string) => looking(at, () => fs.lstatSync(at, { throwIfNoEntry: false }));
+  const stat = look(path);
+  return stat?.isSymbolicLink() ? look(resolveLinks(path)) : stat;
+}
+
+function looking<T>(path: string, look: () => T): T {
   try {
-    return fs.statSync(path, { throwIfNoEntry: false });
+    return look();
   } catch (error) {
     throw storageError(error, `look at ${path}`);
   }

@@ -75,6 +75,29 @@ mountingTests(import.meta.filename, () => {
       }),
     );
 
+    // In memory a lock takes an inode, too, so this is for a store that has none of these.
+    storeTest(
+      'no inode for the directory of the logs: no attempt counts, the workers say why, and it is done once there is one',
+      (store) =>
+        withTmpfs(store.dataDir, 'size=1m,nr_inodes=20', async ({ dir }) => {
+          const [worker] = await store.startWorkers();
+          useUpInodes(dir);
+          await store.enqueue({ id: 'a', command: 'true', max_retries: 0 });
+          await eventually(() =>
+            /a job could not be started: cannot make .*logs: no space left/.test(workersLog(store)),
+          );
+          makeRoom(dir);
+          await eventually(() => store.completed() === 1);
+          assert.equal(store.job('a').attempts, 1);
+          assert.deepEqual(
+            store.records('worker').map(({ pid }) => pid),
+            [worker],
+          );
+          await store.ok('worker-stop');
+        }),
+      isInFiles ? 'the lock of a store in files needs an inode' : undefined,
+    );
+
     for (const [what, fill, isTold] of [
       [
         'no room for what a job prints: the job fails, says why',

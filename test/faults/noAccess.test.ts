@@ -4,11 +4,12 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { describe } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { PROGRAM } from '../helpers/runCli.js';
 import { sqliteMissing } from '../helpers/sqliteTest.js';
 import { byKind, shelfAt, storeTest, type TestStore } from '../integration/support.js';
 import { ALL, checkIntact, type Name, refusedCommands, WRITING } from './everyCommand.js';
-import { missing, run } from './run.js';
+import { assertDone, eventually, missing, queuectl, run } from './run.js';
 import { fill } from './scenarios.js';
 
 const aside = (path: string) => `${path}.aside`;
@@ -59,7 +60,6 @@ const PLACES_BESIDE_A_DATABASE: readonly Place[] = [
   ['a file where workers/ should be', 'queue.db-state/workers', asFile, ['status', 'worker-start']],
   ['a directory where workers.log should be', 'queue.db-state/workers/workers.log', asDirectory, ['worker-start']],
   ['a FIFO where the database should be', 'queue.db', asFifo, ALL],
-  ['a FIFO where the journal should be', 'queue.db-wal', asFifo, ALL],
   ['a FIFO where workers.log should be', 'queue.db-state/workers/workers.log', asFifo, ['worker-start']],
 ];
 const PLACES = byKind({ file: PLACES_IN_FILES, sqlite: PLACES_BESIDE_A_DATABASE });
@@ -127,6 +127,27 @@ describe('a store that one may not use', { concurrency: 3, skip: nobodyMissing }
       await checkIntact(store, AS_NOBODY);
     });
   }
+});
+
+describe('logs that cannot be written', { skip: nobodyMissing }, () => {
+  storeTest('cost no attempt: the worker says so once, waits, and goes on when they can be', async (store) => {
+    const as = (...args: string[]) => run([...AS_NOBODY, ...queuectl(...args)], store);
+    const logs = join(store.dataDir, 'logs');
+    fs.mkdirSync(logs, { recursive: true, mode: 0o700 });
+    if (isRoot) giveToNobody(store.root);
+    fs.chmodSync(logs, 0o000);
+    assertDone(await as('worker-start'), 'worker-start');
+    assertDone(await as('enqueue', '{"id":"a","command":"true","max_retries":0}'), 'enqueue');
+    const said = () =>
+      fs.readFileSync(join(store.dataDir, 'workers/workers.log'), 'utf8').match(/permission denied/g) ?? [];
+    await eventually(() => said().length > 0);
+    await delay(4000); // in which it tries again a few times
+    assert.equal(said().length, 1);
+    fs.chmodSync(logs, 0o700);
+    await eventually(() => store.completed() === 1);
+    assert.equal(store.job('a').attempts, 1);
+    assertDone(await as('worker-stop'), 'worker-stop');
+  });
 });
 
 describe('an SQLite file', { concurrency: 2, skip: sqliteMissing || nobodyMissing }, () => {

@@ -1,8 +1,11 @@
 /** Ids and commands that look like something else. (logs.test.ts has where the logs of odd ids are.) */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe } from 'node:test';
+import { install } from '../helpers/install.js';
+import { resultOf } from '../helpers/runCli.js';
 import { waitFor } from '../helpers/waitFor.js';
 import { storeTest, type TestStore } from './support.js';
 
@@ -103,5 +106,50 @@ describe('odd text', { concurrency: 2 }, () => {
       assert.equal(readFileSync(join(store.root, `out.${at}`), 'utf8'), `${payload}\n`, `payload ${at}`);
     }
     assert.deepEqual(filesOutside(store).sort(), ['dash', 'flag', ...payloads.map((_, at) => `out.${at}`)].sort());
+  });
+
+  for (const [what, script, fact] of [
+    ['a command', 'q enqueue "echo $odd"', 'what was typed is not UTF-8'],
+    ['an id', 'q enqueue --id "$odd" true', 'what was typed is not UTF-8'],
+    ['a data directory', 'q enqueue --data-dir "$odd" true', 'what was typed is not UTF-8'],
+    ['a file of jobs', 'q enqueue --file "$odd"', 'what was typed is not UTF-8'],
+    [
+      '$QUEUECTL_DATA_DIR',
+      'unset QUEUECTL_STORE; QUEUECTL_DATA_DIR=$PWD/$odd q enqueue true',
+      '$QUEUECTL_DATA_DIR: the path is not UTF-8',
+    ],
+    ['$QUEUECTL_STORE', 'QUEUECTL_STORE=sqlite:$odd/x.db q enqueue true', '$QUEUECTL_STORE: the path is not UTF-8'],
+    ['$HOME', 'unset QUEUECTL_DATA_DIR QUEUECTL_STORE; HOME=$PWD/$odd q enqueue true', 'the path /'],
+    [
+      'the current directory',
+      'mkdir "$odd"; cd "$odd"; q enqueue true',
+      'the path of the current directory is not UTF-8: /',
+    ],
+  ] as const) {
+    storeTest(
+      `${what} in bytes that are not UTF-8 is refused, and nothing is made of it`,
+      async (store) => {
+        const packaged = install(join(store.root, 'package')); // a clone has its queue beside it, whatever $HOME says
+        const run = async (byte: string) => {
+          const prelude = `odd=$(printf 'a${byte}b'); q() { '${process.execPath}' '${packaged}' "$@"; }; ${script}`;
+          const env = { PATH: process.env.PATH, HOME: store.root, ...store.env };
+          return resultOf(spawn('/bin/sh', ['-c', prelude], { cwd: store.root, env }));
+        };
+        const { code, stdout, stderr } = await run('\\377');
+        assert.deepEqual({ code, stdout }, { code: what === 'the current directory' ? 1 : 2, stdout: '' });
+        assert.match(stderr, /^queuectl: [^\n]* [A-Z][^\n]*\.\n$/);
+        assert.ok(stderr.startsWith(`queuectl: ${fact}`), stderr);
+        assert.equal(store.isThere(), false);
+        const made = readdirSync(store.root).filter((name) => !['package', 'a\ufffdb'].includes(name));
+        assert.deepEqual(made, []);
+      },
+      process.platform === 'linux' ? undefined : 'file names are UTF-8 there',
+    );
+  }
+
+  storeTest('the character that stands for such bytes may be typed', async (store) => {
+    await store.ok('enqueue', '--id', 'a', "echo '\ufffd'");
+    await drain(store);
+    assert.equal(await store.ok('logs', 'a'), '\ufffd\n');
   });
 });

@@ -125,6 +125,18 @@ describe('signals', { concurrency: 4 }, () => {
     assert.equal(await patient.ended, 0);
   });
 
+  storeTest('worker-stop --now says what it waits for when it takes its time', async (store) => {
+    await store.enqueue({ id: 'deaf', command: 'trap "" TERM; : > begun; while :; do sleep 60; done' });
+    await store.ok('config-set', 'kill_grace', '4');
+    await store.startWorkers();
+    await waitFor(() => store.has('begun'));
+    const pids = [...store.records('supervisor'), ...store.records('worker')].map(({ pid }) => pid);
+    const stop = await store.start('Waiting', 'worker-stop', '--now');
+    const [, said = ''] = /Waiting for 2 processes of queuectl to end: (\d+, \d+)\.$/m.exec(stop.output()) ?? [];
+    assert.deepEqual(said.split(', ').map(Number).sort(), pids.sort());
+    assert.equal(await stop.ended, 0);
+  });
+
   storeTest('a second worker-stop waits for the current job, too', async (store) => {
     await store.enqueue({ id: 'short', command: ': > begun; sleep 2; : > finished' });
     await store.startWorkers();

@@ -1,7 +1,10 @@
 /** Workers that come and go. */
 import assert from 'node:assert/strict';
+import { appendFileSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe } from 'node:test';
-import { storeTest } from './support.js';
+import { waitFor } from '../helpers/waitFor.js';
+import { kill, storeTest } from './support.js';
 
 describe('starting and stopping', { concurrency: 2 }, () => {
   storeTest('ten times in a row, with the right counts', async (store) => {
@@ -46,6 +49,19 @@ describe('starting and stopping', { concurrency: 2 }, () => {
       stderr: `${JSON.stringify({ warning: { fact: noQueue } })}\n`,
     });
     assert.equal(store.isThere(), false);
+  });
+
+  storeTest('what workers have to say of themselves never fills the disk', async (store) => {
+    const [pid = 0] = await store.startWorkers();
+    const log = join(store.dataDir, 'workers/workers.log');
+    appendFileSync(log, 'x'.repeat(2_000_000));
+    kill(pid);
+    await waitFor(() => statSync(log).size < 1000);
+    const { size } = statSync(`${log}.1`);
+    assert.ok(size > 500_000 && size <= 1_000_000, `${size} bytes`);
+    rmSync(`${log}.1`);
+    await waitFor(() => store.records('worker').some((record) => record.pid !== pid));
+    await store.ok('worker-stop');
   });
 
   storeTest('background workers tell their pids, and a foreground one stays', async (store) => {

@@ -96,6 +96,59 @@ describe('a data directory', { concurrency: 2, skip: aboutFiles ?? false }, () =
   });
 });
 
+describe('a link on the way to a store', { concurrency: 2 }, () => {
+  for (const uid of [12345, 0]) {
+    storeTest(
+      `of ${uid === 0 ? 'root is followed' : 'another user is refused'}`,
+      async (store) => {
+        const [place, link] = [join(store.root, 'place'), join(store.root, 'link')];
+        fs.mkdirSync(place, { mode: 0o700 });
+        fs.symlinkSync('place', link);
+        fs.lchownSync(link, uid, uid);
+        const env = {
+          ...byKind<Record<string, string>>({ file: {}, sqlite: { QUEUECTL_STORE: `sqlite:${link}/in/queue.db` } }),
+        };
+        for (const args of [...COMMANDS, ['doctor']]) {
+          const { code, stdout, stderr } = await runCli(args, { dataDir: `${link}/in`, env });
+          if (uid === 0) assert.equal(code, args[0] === 'dlq-retry' ? 1 : 0, stderr);
+          else {
+            assert.equal(code, 1);
+            assert.ok(
+              `${stdout}${stderr}`.includes(`${link} is a link of another user (uid 12345), who could`),
+              stderr,
+            );
+          }
+        }
+        assert.equal(fs.existsSync(join(place, 'in')), uid === 0);
+      },
+      notRoot || undefined,
+    );
+  }
+
+  storeTest('may be turned elsewhere: who is at work stays where it began', async (store) => {
+    const [one, other, link] = ['one', 'other', 'link'].map((name) => join(store.root, name)) as [
+      string,
+      string,
+      string,
+    ];
+    for (const path of [one, other]) fs.mkdirSync(path, { mode: 0o700 });
+    fs.symlinkSync(one, link);
+    const at = (place: string) => ({
+      dataDir: place,
+      env: byKind<Record<string, string>>({ file: {}, sqlite: { QUEUECTL_STORE: `sqlite:${place}/queue.db` } }),
+    });
+    await runCli(['worker-start'], at(link));
+    fs.rmSync(link);
+    fs.symlinkSync(other, link);
+    await runCli(['enqueue', '--id', 'a', 'echo ${QUEUECTL_STORE:-$QUEUECTL_DATA_DIR}'], at(one));
+    await waitFor(async () => JSON.parse((await runCli(['status', '--json'], at(one))).stdout).completed === 1);
+    const { stdout } = await runCli(['logs', 'a'], at(one));
+    assert.equal(stdout, byKind({ file: `${one}\n`, sqlite: `sqlite:${one}/queue.db\n` }));
+    assert.deepEqual(fs.readdirSync(other), []);
+    assert.equal((await runCli(['worker-stop'], at(one))).code, 0);
+  });
+});
+
 test('whatever the umask, every file is made with mode 0600 and every directory with 0700', {
   skip: aboutFiles ?? false,
 }, async (t) => {

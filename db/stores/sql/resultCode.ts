@@ -1,7 +1,7 @@
 /** What SQLite reports, in the house's words. */
 import fs from 'node:fs';
 import { dirname } from 'node:path';
-import { errnoCode, QueuectlError, storageError } from '../../../utils/errors.js';
+import { errnoCode, NOT_REGULAR, QueuectlError, storageError } from '../../../utils/errors.js';
 import { freeBytes } from '../../../utils/fileSystem.js';
 import { damaged, noSpace } from '../../../utils/files.js';
 import { sqlitePaths } from './paths.js';
@@ -95,7 +95,8 @@ function findObstacle(path: string): unknown {
   for (const { part, mode } of parts) {
     try {
       fs.accessSync(part, mode);
-      if (part !== dirname(path) && fs.statSync(part).isDirectory()) throw errno('EISDIR');
+      const stat = fs.statSync(part);
+      if (part !== dirname(path) && !stat.isFile()) throw errno(stat.isDirectory() ? 'EISDIR' : NOT_REGULAR);
     } catch (error) {
       return storageError(error, `use ${part}`);
     }

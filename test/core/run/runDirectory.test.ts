@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -106,4 +107,43 @@ test('files are put away to a directory of the moment', () => {
   run.putAway([run.guard('w1')], T0 + 1);
   assert.equal(run.hasPutAwayBut('logs'), true);
   assert.equal(run.hasEntered('w1'), false);
+});
+
+test('the log of the workers is cut when it has grown long, and what it ended with is kept once', async () => {
+  const { run, names } = newDirectory();
+  const log = run.openWorkersLog();
+  const former = `${run.workersLog}.1`;
+  fs.writeSync(log, 'short\n');
+  await run.trimWorkersLog();
+  assert.equal(fs.readFileSync(run.workersLog, 'utf8'), 'short\n');
+  for (const letter of ['a', 'b']) {
+    fs.writeSync(log, `${letter.repeat(1_500_000)}\n`);
+    if (letter === 'b') {
+      fs.rmSync(former);
+      execFileSync('mkfifo', [former]); // whatever is there
+    }
+    await Promise.all([run.trimWorkersLog(), run.trimWorkersLog()]);
+    fs.writeSync(log, 'next\n');
+    assert.equal(fs.readFileSync(run.workersLog, 'utf8'), 'next\n');
+    assert.equal(fs.readFileSync(former, 'utf8'), `${letter.repeat(999_999)}\n`);
+    assert.equal(fs.statSync(former).mode & 0o777, 0o600);
+  }
+  fs.closeSync(log);
+  assert.deepEqual(names(), ['workers.log', 'workers.log.1']);
+  assert.deepEqual(run.workers(), []);
+});
+
+test('where the log of the workers cannot be cut, it stays as it is', async () => {
+  const { run, names } = newDirectory();
+  fs.closeSync(run.openWorkersLog());
+  fs.mkdirSync(`${run.workersLog}.1`);
+  fs.writeFileSync(run.workersLog, 'a'.repeat(2_000_000));
+  await run.trimWorkersLog();
+  assert.equal(fs.statSync(run.workersLog).size, 2_000_000);
+  assert.deepEqual(names(), ['workers.log', 'workers.log.1']);
+  fs.rmSync(run.workersLog);
+  fs.symlinkSync(`${run.path}/victim`, run.workersLog);
+  fs.writeFileSync(`${run.path}/victim`, 'a'.repeat(2_000_000));
+  await run.trimWorkersLog();
+  assert.equal(fs.statSync(`${run.path}/victim`).size, 2_000_000);
 });
