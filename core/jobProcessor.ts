@@ -7,7 +7,7 @@ import { openRegular, readTail } from '../utils/files.js';
 import { ForkServer } from './run/forkServer.js';
 import { clearGroupNote } from './run/groupNote.js';
 import type { Ending, Launcher, Progress, Run } from './run/launcher.js';
-import { OutputLimit } from './run/outputLimit.js';
+import { LOOK_EVERY_MS, OutputLimit } from './run/outputLimit.js';
 import { endGroup, groupExists } from './run/processGroup.js';
 import { SpawnLauncher } from './run/spawnLauncher.js';
 
@@ -54,7 +54,7 @@ export class JobProcessor {
     let timer: NodeJS.Timeout | undefined;
     let output: OutputLimit | undefined;
     let looks: NodeJS.Timeout | undefined;
-    this.launch(run, {
+    this.launch(maxOutputBytes > 0 ? { ...run, maxOutputBytes } : run, {
       started: (pgid) => {
         group = pgid;
         if (maxOutputBytes > 0) {
@@ -119,7 +119,6 @@ export class JobProcessor {
 }
 
 const GRACE_MS = 5000;
-const LOOK_EVERY_MS = 500;
 /** Within so long after it has ended a command is said to have. */
 const PATIENCE_MS = 5000;
 const TAIL_BYTES = 4096;

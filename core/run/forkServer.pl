@@ -2,7 +2,8 @@
 # in a fraction of the time, and can enter a process group of its own and note it before the command begins.
 #
 # stdin   requests: the length as 32 bits, big-endian, then that many bytes, which are fields with NUL between them:
-#         id, directory, log file, group note, guard, number of variables, NAME=value ..., arguments of sh ...
+#         id, directory, log file, longest output or nothing, mark of a cut, group note, guard, number of variables,
+#         NAME=value ..., arguments of sh ...
 # stdout  "ready" once; then for each request
 #         "started ID PID"            the command runs. Told only of a command that does not end at once: telling of
 #                                     each would cost as much as running it
@@ -12,23 +13,29 @@
 # The end of stdin means that the worker is gone: every command's group is killed. Nothing else ends the server, so that
 # a signal to everything of queuectl leaves the commands the time that the worker gives them.
 #
+# What a command has left behind may write to its log for as long as it likes. Where somebody does, which a lease tells
+# (fcntl(2)), a process stays that keeps the log short.
+#
 # The exit of a command is learned of by a pidfd, which select can wait for. A handler of SIGCHLD would be more
 # portable, but the signal may arrive just before select begins to wait, and then the exit goes unnoticed.
 #
 # What a job costs here is page faults after the fork, above all in the new process: so nearly all is done before it.
 use strict;
 use warnings;
-use Fcntl qw(O_APPEND O_CREAT O_EXCL O_NOFOLLOW O_NONBLOCK O_RDONLY O_WRONLY);
+use Fcntl qw(F_RDLCK O_APPEND O_CREAT O_EXCL O_NOFOLLOW O_NONBLOCK O_RDONLY O_WRONLY);
 
 # Since Linux 5.3 and 5.9; the numbers are the same on all architectures but alpha.
 my $PIDFD_OPEN  = 434;
 my $CLOSE_RANGE = 436;
 my $WNOHANG     = 1;
+my $EAGAIN      = 11;
 my $EEXIST      = 17;
 my $ENOSPC      = 28;
+my $F_SETLEASE  = 1024;
 
 my $TICKS_A_SECOND = 100;     # USER_HZ, in which /proc tells start times
 my $AT_ONCE        = 0.01;    # seconds
+my $LOOK_EVERY     = 0.5;     # seconds
 
 # A process that is not the command yet treats a signal as the command would. What it becomes has no handlers.
 my $server = $$;
@@ -39,6 +46,7 @@ my $survive = sub {
     kill $signal => $$;
 };
 $SIG{$_} = $survive for qw(HUP INT PIPE TERM);
+$SIG{IO} = sub { };    # somebody has opened a file of which this process had a lease just then
 
 # Files opened here are closed by exec, and those that were open before are closed now; a command gets only 0, 1 and 2.
 syscall($CLOSE_RANGE, 3, 0xFFFF_FFFF, 0) == 0 or exit 1;
@@ -53,7 +61,7 @@ my $before  = uptime();
 close_fd(open_pidfd($$)) == 0 or exit 1;
 reply('ready');
 
-my %running;             # pid => [id, pidfd]
+my %running;             # pid => [id, pidfd, log file, longest output, mark]
 my @untold;              # pids of %running that no "started" has told of
 my $patience = $AT_ONCE; # seconds until they are told of
 my %notes;               # path => its file, and the number of its inode
@@ -69,11 +77,12 @@ while (1) {
     next if $count < 0;
     $patience = $left if @untold;
     while ((my $pid = waitpid -1, $WNOHANG) > 0) {
-        my ($id, $pidfd) = @{ delete $running{$pid} };
+        my ($id, $pidfd, @log) = @{ delete $running{$pid} || next };
         vec($watched, $pidfd, 1) = 0;
         close_fd($pidfd);
         @untold = grep { $_ != $pid } @untold;
         reply("ended $id $pid $?");
+        keep_short(@log) if $log[1] ne '' && is_written($log[0]);
     }
     if (@untold && ($count == 0 || $patience <= 0)) {
         reply("started $running{$_}[0] $_") for @untold;
@@ -91,7 +100,7 @@ while (1) {
 kill KILL => map { ($_, -$_) } keys %running;    # the pid too: it may not lead its group yet
 
 sub start {
-    my ($id, $directory, $log_file, $note_file, $guard, $variables, @args) = @_;
+    my ($id, $directory, $log_file, $longest, $mark, $note_file, $guard, $variables, @args) = @_;
     close STDOUT;    # so that the next file opened becomes number 1
     make_log($log_file) or return fail($id, 'log');
     open STDERR, '>&', \*STDOUT or return fail($id, 'log');
@@ -110,7 +119,7 @@ sub start {
         return reply("ended $id $pid $?");
     }
     vec($watched, $pidfd, 1) = 1;
-    $running{$pid} = [$id, $pidfd];
+    $running{$pid} = [$id, $pidfd, $log_file, $longest, $mark];
     $patience = $AT_ONCE unless @untold;
     push @untold, $pid;
 }
@@ -152,6 +161,46 @@ sub run {
     no warnings 'exec';
     exec { '/bin/sh' } 'sh', @$args or fail($id, 'exec');
     exit 1;
+}
+
+# Whether anybody has a file open to write to it; not, where that is not to be told.
+sub is_written {
+    my ($file) = @_;
+    sysopen my $log, $file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK or return 0;
+    return 0 if fcntl $log, $F_SETLEASE, F_RDLCK;    # given up when it is closed
+    return 0 unless $! == $EAGAIN;
+    # It may be this process: the last log that was made is still its own output.
+    forget_output();
+    return !fcntl($log, $F_SETLEASE, F_RDLCK) && $! == $EAGAIN;
+}
+
+sub forget_output {
+    open STDOUT, '>', '/dev/null';
+    open STDERR, '>', '/dev/null';
+    return;
+}
+
+# Leaves a process that keeps a log short for as long as somebody writes to it, whatever becomes of the worker.
+sub keep_short {
+    my ($file, $longest, $mark) = @_;
+    my $pid = fork;
+    return if !defined $pid || $pid > 0;
+    setpgrp 0, 0;
+    $SIG{$_} = 'DEFAULT' for qw(HUP INT PIPE TERM);
+    $0 = "queuectl keeps $file short";
+    forget_output();
+    syscall $CLOSE_RANGE, 3, 0xFFFF_FFFF, 0;
+    my $kept = $longest + length $mark;
+    while (is_written($file)) {
+        if ((-s $file || 0) > $kept && sysopen my $log, $file, O_WRONLY | O_NOFOLLOW) {
+            truncate $log, $kept;
+            sysseek $log, $longest, 0;
+            syswrite $log, $mark;    # over whatever has been written meanwhile
+        }
+        select undef, undef, undef, $LOOK_EVERY;
+    }
+    # Not by exit: that would flush and destroy what is the server's.
+    kill KILL => $$;
 }
 
 sub set_environment {

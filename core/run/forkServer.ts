@@ -24,6 +24,7 @@ import {
   type Step,
   shellArguments,
 } from './launcher.js';
+import { cutMark } from './outputLimit.js';
 import { endGroup } from './processGroup.js';
 
 const SCRIPT = fileURLToPath(new URL('./forkServer.pl', import.meta.url));
@@ -192,6 +193,7 @@ function encode(id: string, run: Run): Buffer {
     id,
     run.cwd ?? '',
     run.logFile,
+    ...limitOf(run),
     run.groupNote,
     run.guard ?? '',
     String(variables.length),
@@ -205,6 +207,9 @@ function encode(id: string, run: Run): Buffer {
   frame.write(text, 4);
   return frame;
 }
+
+const limitOf = ({ maxOutputBytes }: Run) =>
+  maxOutputBytes === undefined ? ['', ''] : [String(maxOutputBytes), cutMark(maxOutputBytes)];
 
 /** Whether waiting for the server keeps this process from ending by itself: only while a command runs. */
 function keepsAwake({ stdout }: Perl, isBusy: boolean): void {

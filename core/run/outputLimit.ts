@@ -8,6 +8,12 @@ import fs from 'node:fs';
 import { errnoCode } from '../../utils/errors.js';
 import { openRegular } from '../../utils/files.js';
 
+/** It is looked at so often. */
+export const LOOK_EVERY_MS = 500;
+
+/** What stands where an output was cut. */
+export const cutMark = (maxBytes: number): string => `\n[queuectl: the output is cut here, after ${maxBytes} bytes]\n`;
+
 export class OutputLimit {
   private readonly mark: Buffer;
   private isCut = false;
@@ -16,7 +22,7 @@ export class OutputLimit {
     private readonly logFile: string,
     private readonly maxBytes: number,
   ) {
-    this.mark = Buffer.from(`\n[queuectl: the output is cut here, after ${maxBytes} bytes]\n`);
+    this.mark = Buffer.from(cutMark(maxBytes));
   }
 
   /** Looks at the log, and cuts it if it has grown too long. A log that cannot be cut stays as it is. */

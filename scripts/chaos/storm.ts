@@ -3,7 +3,7 @@
  *
  * Several actors use one store at once: two enqueue, one brings dead jobs back, one changes a setting, one asks for the
  * status, one starts workers and at times stops them all, one reads the store's files. Meanwhile SIGKILL hits command lines,
- * supervisors, workers, fork servers and the commands of jobs. A seed gives the same decisions again; what a kill meets
+ * supervisors, workers, fork servers and the commands of jobs, and SIGSTOP holds some of them for a while. A seed gives the same decisions again; what a kill meets
  * depends on the moment all the same.
  *
  * A command holds a lock of its job, by flock(1), as long as any of its processes lives, so that a second one that runs at
@@ -30,24 +30,27 @@ export interface Plan {
 
 const KINDS = {
   'command line': { mark: 'queuectl.cjs', weight: 2 },
-  supervisor: { mark: 'workerMain.cjs supervisor', weight: 1 },
-  worker: { mark: 'workerMain.cjs worker', weight: 3 },
-  'fork server': { mark: 'forkServer.pl', weight: 3 },
-  command: { mark: '', weight: 3 },
+  supervisor: { mark: 'workerMain.cjs supervisor', weight: 3 },
+  worker: { mark: 'workerMain.cjs worker', weight: 5 },
+  'fork server': { mark: 'forkServer.pl', weight: 4 },
+  command: { mark: '', weight: 2 },
 };
 type Kind = keyof typeof KINDS;
 const kinds = Object.keys(KINDS) as Kind[]; // it has no others
 const tickets = kinds.flatMap((kind) => Array<Kind>(KINDS[kind].weight).fill(kind));
 const kindOf = ({ commandLine }: Process) => kinds.find((kind) => commandLine.includes(KINDS[kind].mark)) ?? 'command';
 
-/** How many processes of each kind were killed, and how many commands of each kind were acknowledged. */
-export type Toll = Record<Kind | 'enqueue' | 'dlq-retry' | 'config-set' | 'attempts', number>;
+/** How many processes of each kind were killed, how many were stopped, and how many commands of each kind were acknowledged. */
+export type Toll = Record<Kind | 'stopped' | 'enqueue' | 'dlq-retry' | 'config-set' | 'attempts', number>;
 
-/** The lock of a process that was killed is taken over after three seconds, that of a zombie after ten. */
+/** A process is stopped for up to so long: the second of two is more than a lock is left to one that is stopped. */
+const STOPS_MS = [2000, 12_000] as const;
+
+/** The lock of a process that was killed is taken over after three seconds, that of one that is stopped after ten. */
 const OPENS_WITHIN_MS = 15_000;
-const ENQUEUES_WITHIN_MS = 30_000;
-const STARTS_WITHIN_MS = 30_000;
-const SETTLES_WITHIN_MS = 40_000;
+const ENQUEUES_WITHIN_MS = 45_000;
+const STARTS_WITHIN_MS = 45_000;
+const SETTLES_WITHIN_MS = 60_000;
 const SETTING = 'log_max_bytes';
 const FIRST_SETTING = 1_000_000;
 const CONCURRENCY = 2;
@@ -75,6 +78,7 @@ export class Storm {
     worker: 0,
     'fork server': 0,
     command: 0,
+    stopped: 0,
     enqueue: 0,
     'dlq-retry': 0,
     'config-set': 0,
@@ -90,6 +94,8 @@ export class Storm {
   private cut = 0;
   private unfinished = 0;
   private isOver = false;
+  /** Go on by themselves. */
+  private readonly halts: Promise<void>[] = [];
 
   constructor(
     private readonly store: TestStore,
@@ -114,6 +120,7 @@ export class Storm {
       this.read,
     ];
     await Promise.all([this.killAll(), ...actors.map((act) => this.repeat(act))]);
+    await Promise.all(this.halts);
     await this.settle();
     this.audit();
   }
@@ -237,12 +244,26 @@ export class Storm {
           kill(victim.pid);
           this.toll[kindOf(victim)] += 1;
         }
+        if (this.random.chance(0.15)) this.halts.push(this.halt());
         await this.ask();
         await delay(this.random.integer(100));
       }
     } finally {
       this.isOver = true;
     }
+  }
+
+  /** Stops a process, mostly for a moment. Somebody waits for a command line, so that is not stopped for long. */
+  private async halt(): Promise<void> {
+    const kind = this.random.pick(tickets) ?? 'worker';
+    const isShort = kind === 'command line' || this.random.chance(0.8);
+    const ms = this.random.integer(STOPS_MS[isShort ? 0 : 1]);
+    const halted = this.random.pick(this.store.processes().filter((process) => kindOf(process) === kind));
+    if (halted === undefined) return;
+    kill(halted.pid, 'SIGSTOP');
+    this.toll.stopped += 1;
+    await delay(ms);
+    kill(halted.pid, 'SIGCONT');
   }
 
   /** Mostly one process, sometimes a few, rarely all of queuectl. */

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
+import { NO_PERL, pathWithPerl } from '../helpers/perl.js';
 import { PROGRAM } from '../helpers/runCli.js';
 import { kill, storeTest, TestStore } from '../integration/support.js';
 import { EVERY_CASE, each, eventually } from './run.js';
@@ -25,13 +26,14 @@ const isSettled = (store: TestStore) =>
   store.queue().length === 2 && store.queue().every(({ state }) => state === 'completed') && store.dead().length === 1;
 
 /** Runs one worker under strace until it has settled all jobs, or is killed. */
-async function runWorker(store: TestStore, fault?: string): Promise<Traced> {
+async function runWorker(store: TestStore, fault?: string, PATH?: string): Promise<Traced> {
   await store.ok('config-set', 'backoff_base', '1');
   await store.enqueue(...JOBS);
   const task = { address: store.shelf.address, supervisorId: 'none', concurrency: 1, reports: false };
   const command = [process.execPath, WORKER_MAIN, 'worker', JSON.stringify(task)];
   let ended = false;
-  const { directory, env, root: cwd } = store;
+  const { directory, root: cwd } = store;
+  const env = PATH === undefined ? store.env : { ...store.env, PATH };
   const traced = trace(command, { directory, env, cwd }, fault).finally(() => {
     ended = true;
   });
@@ -80,6 +82,48 @@ async function dieAt(store: TestStore, { name, nth, text }: Call): Promise<boole
     );
   }
   return signal === 'SIGKILL';
+}
+
+test('a worker one of whose calls fails goes on, or ends and says why: no attempt is lost or runs twice', {
+  skip: straceMissing,
+}, async () => {
+  // Without perl it opens logs and notes itself.
+  const calls = await withStore(async (store) => {
+    const { code, calls } = await runWorker(store, undefined, pathWithPerl(store.root, NO_PERL));
+    assert.equal(code, 0);
+    const own = calls.filter((call) => touches(store.directory, call) && !isOfNoDisk(call));
+    return EVERY_CASE ? own : own.filter((call) => isChange(call) || call.name.startsWith('open'));
+  });
+  const step = EVERY_CASE ? 1 : Math.floor(calls.length / SAMPLE);
+  const errors = EVERY_CASE ? ['EIO', 'EINTR', 'ENOSPC'] : ['EIO'];
+  const tried = calls.filter((_, at) => at % step === 0).flatMap((call) => errors.map((error) => ({ call, error })));
+  await each(tried, 6, ({ call, error }) => withStore((store) => failAt(store, call, error)));
+});
+
+/** Calls that ask no disk. */
+const isOfNoDisk = ({ name, text }: Call) => /^(close|fcntl)$/.test(name) || /AT_EMPTY_PATH|^fstat/.test(text);
+
+async function failAt(store: TestStore, { name, nth, text }: Call, error: string): Promise<void> {
+  const when = `${error} at ${text}`;
+  const { code, signal, stderr } = await runWorker(
+    store,
+    `${name}:error=${error}:when=${nth}`,
+    pathWithPerl(store.root, NO_PERL),
+  );
+  assert.equal(signal, null, when);
+  assert.ok(code === 0 || stderr !== '', `${when}: it ends without a word`);
+  assert.doesNotMatch(stderr, /^\s+at /m, when);
+  assertWhole(store.directory, when);
+  await store.startWorkers('--count', '2');
+  await eventually(() => isSettled(store));
+  await store.leftIsRemoved();
+  await store.ok('worker-stop');
+  await store.ok('config-set', 'max_retries', '3');
+  assert.deepEqual(store.lines('twice'), [], `${when}: run twice at once`);
+  for (const { id, attempts } of [...store.queue(), ...store.dead()]) {
+    assert.equal(store.lines('runs').filter((line) => line === id).length, attempts, `${when}: ${id}`);
+    assert.equal(attempts, 1, `${when}: ${id}`);
+  }
 }
 
 /** Does something with a store of its own, and sees that nothing is left there. */

@@ -116,6 +116,38 @@ describe('nasty commands', { concurrency: 3 }, () => {
     assert.ok(largest > limit && largest < 0.8 * megabytes * 1e6, `${largest} bytes were on disk`);
   });
 
+  for (const [how, pathFor, away] of [
+    ['by the fork server', () => process.env.PATH ?? '', 'setsid '],
+    ['without perl', ({ root }: TestStore) => pathWithPerl(root, NO_PERL), ''],
+  ] as const) {
+    storeTest(
+      `what a command leaves behind is cut off, too, for as long as it prints (${how})`,
+      async (store) => {
+        const limit = 100_000;
+        await store.ok('config-set', 'log_max_bytes', String(limit));
+        const prints = `echo $$ > printing; exec >&3; while :; do head -c 1000000 /dev/zero; sleep 0.1; done`;
+        const command = `${away}sh -c '${prints}' 3>&1 >/dev/null 2>&1 & until [ -s printing ]; do sleep 0.02; done`;
+        const env = { ...store.env, PATH: pathFor(store) };
+        await runCli(['worker-start'], { dataDir: store.dataDir, cwd: store.root, env });
+        await store.enqueue({ id: 'leaves', command });
+        await waitFor(() => isSettled(store, 'leaves'));
+        const staysShort = async () => {
+          for (let look = 0; look < 3; look++) {
+            await waitFor(() => logSize(store, 'leaves') > limit + 1000); // it prints on
+            await waitFor(() => logSize(store, 'leaves') < limit + 1000); // and that is cut off
+          }
+        };
+        await staysShort();
+        await store.ok('worker-stop');
+        if (how === 'by the fork server') await staysShort(); // whatever becomes of the worker
+        endStray(store, 'printing'); // the test fails if whoever keeps it short stays
+        if (how === 'by the fork server') await waitFor(() => store.processes().length === 0);
+        assert.match((await store.ok('logs', 'leaves')).slice(limit), /^\n\[queuectl: the output is cut here/);
+      },
+      onLinux,
+    );
+  }
+
   storeTest('a command that ignores SIGTERM is killed by worker-stop --now, and its job given back', async (store) => {
     await store.ok('config-set', 'kill_grace', '0.3');
     const deaf = 'trap "" TERM HUP INT QUIT PIPE; : > begun; while :; do sleep 60; done';
