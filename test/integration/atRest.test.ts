@@ -72,7 +72,7 @@ describe('at rest', { concurrency: 3 }, () => {
   storeTest('after everybody was killed, the next command writes what they left', async (store) => {
     await store.ok('config-set', 'worker_idle_delay', '60000');
     await store.startWorkers('--count', '2');
-    await store.enqueue({ id: 'long', command: ': > begun; sleep 60' });
+    await store.enqueue({ id: 'long', command: ': > begun; exec sleep 60' });
     await waitFor(() => store.has('begun'));
     const all = store.processes();
     for (const { pid } of all) kill(pid, 'SIGSTOP'); // so that nobody folds the commit that follows

@@ -67,7 +67,7 @@ describe('doctor', { concurrency: 2 }, () => {
   storeTest('says a line for each check, at rest and beside workers', async (store) => {
     await store.enqueue({ id: 'done', command: 'true' }, { id: 'slow', command: store.endless });
     await store.startWorkers('--count', '2');
-    await waitFor(() => store.endlessProcesses().length > 0);
+    await waitFor(() => store.endlessProcesses().length === 3);
     const output = await store.ok('doctor');
     const lines = byKind({ file: 15, sqlite: 13 });
     assert.match(output, new RegExp(`^(✔ [A-Za-z. ]+: .+\\n){${lines}}$`));
@@ -145,7 +145,7 @@ describe('doctor', { concurrency: 2 }, () => {
     await store.ok('config-set', 'backoff_base', '1');
     await store.enqueue({ id: 'lost', command: store.endless });
     await store.startWorkers();
-    await waitFor(() => store.endlessProcesses().length > 0);
+    await waitFor(() => store.endlessProcesses().length === 3);
     const [worker] = store.records('worker');
     const [supervisor] = store.records('supervisor');
     assert.ok(worker !== undefined && supervisor !== undefined);
@@ -364,7 +364,7 @@ describe('doctor', { concurrency: 2 }, () => {
   storeTest('writes what a crash has left in the journal, when told to fix', async (store) => {
     await store.enqueue({ id: 'a', command: store.endless });
     await store.startWorkers();
-    await waitFor(() => store.endlessProcesses().length > 0);
+    await waitFor(() => store.endlessProcesses().length === 3);
     const own = store.processes();
     for (const { pid } of own) process.kill(pid, 'SIGSTOP'); // so that nobody folds the commit that follows
     await store.ok('enqueue', '--id', 'b', 'true');
