@@ -85,6 +85,7 @@ while (1) {
         keep_short(@log) if $log[1] ne '' && is_written($log[0]);
     }
     if (@untold && ($count == 0 || $patience <= 0)) {
+        setpgrp $_, $_ for @untold;    # who hears of it may end the group, and a slow child may not lead it yet
         reply("started $running{$_}[0] $_") for @untold;
         @untold = ();
     }

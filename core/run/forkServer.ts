@@ -11,6 +11,7 @@ import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { monotonicMs } from '../../utils/clock.js';
+import { nextTurn } from '../../utils/delay.js';
 import { errnoCode, QueuectlError } from '../../utils/errors.js';
 import { startTimeOf } from '../../utils/processIdentity.js';
 import { isLeader, readGroupNote } from './groupNote.js';
@@ -31,6 +32,8 @@ const SCRIPT = fileURLToPath(new URL('./forkServer.pl', import.meta.url));
 
 /** A server that could not start is tried again after this pause; it doubles up to the second figure. */
 const START_AGAIN_MS = [1000, 600_000] as const;
+/** It takes some 20 ms to start; one that takes so long has failed. */
+const READY_WITHIN_MS = 5000;
 
 type Perl = ChildProcessByStdio<Writable, Readable, null>;
 
@@ -93,11 +96,17 @@ export class ForkServer implements Launcher {
     perl.once('error', () => {
       // It has no pid then, or could not be sent a signal as it has ended.
     });
-    if (perl.pid === undefined) {
+    const { pid } = perl;
+    if (pid === undefined) {
       this.startLater();
       return undefined;
     }
     this.isReady = false;
+    const limit = setTimeout(async () => {
+      await nextTurn(); // this process may have been stopped, and not have heard yet
+      if (this.perl === perl && !this.isReady) void endGroup(pid, 0); // its stdout closes then
+    }, READY_WITHIN_MS);
+    limit.unref();
     let rest = '';
     perl.stdout.setEncoding('latin1').on('data', (text: string) => {
       const lines = (rest + text).split('\n');

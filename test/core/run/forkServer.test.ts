@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { JobProcessor, type Run } from '../../../core/jobProcessor.js';
 import { ForkServer } from '../../../core/run/forkServer.js';
+import { groupExists } from '../../../core/run/processGroup.js';
 import { SpawnLauncher } from '../../../core/run/spawnLauncher.js';
+import { monotonicMs } from '../../../utils/clock.js';
 import { delay } from '../../../utils/delay.js';
 import { pathWithPerl } from '../../helpers/perl.js';
 import { tempStore } from '../../helpers/tempStore.js';
@@ -34,11 +36,12 @@ function newServer(t: TestContext) {
   t.after(() => processor.close());
   const dir = tempStore();
   const run: Omit<Run, 'command'> = { env: {}, logFile: join(dir, 'log'), groupNote: join(dir, 'note') };
+  const start = (command: string) => processor.process({ ...run, command });
   const output = async (command: string) => {
-    assert.deepEqual(await processor.process({ ...run, command }).ended, { kind: 'exited', code: 0, lastLine: '' });
+    assert.deepEqual(await start(command).ended, { kind: 'exited', code: 0, lastLine: '' });
     return readFileSync(run.logFile, 'utf8');
   };
-  return { left, output };
+  return { left, start, output };
 }
 
 describe('a fork server', () => {
@@ -63,6 +66,30 @@ describe('a fork server', () => {
       assert.equal(left.length, 4);
     });
   }
+
+  test('whose perl does not become ready is given up after 5 seconds, and nothing of it stays', onLinux, async (t) => {
+    const dir = tempStore();
+    setVariable(t, 'PATH', pathWithPerl(dir, `echo $$ > ${dir}/perl; sleep 300; exit`));
+    const { left, output } = newServer(t);
+    const began = monotonicMs();
+    assert.equal(await output('echo 1'), '1\n');
+    assert.ok(monotonicMs() - began >= 5000);
+    assert.deepEqual(left, ['echo 1']);
+    assert.equal(groupExists(Number(readFileSync(join(dir, 'perl'), 'utf8'))), false);
+  });
+
+  test('tells of no command whose group cannot be ended yet, however slow it is to begin', onLinux, async (t) => {
+    const dir = tempStore();
+    const slow = 'sub { select undef, undef, undef, 1 if $_[0] == 0; CORE::setpgrp($_[0], $_[1]) }';
+    writeFileSync(join(dir, 'Slow.pm'), `package Slow; BEGIN { *CORE::GLOBAL::setpgrp = ${slow} } 1;`);
+    setVariable(t, 'PATH', pathWithPerl(dir, `exec /usr/bin/perl -I'${dir}' -MSlow "$@"`));
+    const { left, start } = newServer(t);
+    const { started, ended, end } = start('sleep 1000');
+    assert.equal(await started, true);
+    await end(0);
+    assert.deepEqual(await ended, { kind: 'signaled', signal: 'SIGKILL', lastLine: '' });
+    assert.deepEqual(left, []);
+  });
 
   test('where there is no perl leaves the commands to the other launcher', onLinux, async (t) => {
     setVariable(t, 'PATH', '/nowhere');
