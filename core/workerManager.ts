@@ -6,6 +6,7 @@ import { DEFAULT_CONFIG } from '../db/model/settings.js';
 import type { WorkerRecord } from '../db/model/worker.js';
 import type { Store } from '../db/store.js';
 import { monotonicMs } from '../utils/clock.js';
+import { complain, withoutRepeats } from '../utils/complain.js';
 import { delay, nextTurn } from '../utils/delay.js';
 import { errnoCode, QueuectlError, storageError } from '../utils/errors.js';
 import { here } from '../utils/processIdentity.js';
@@ -87,7 +88,8 @@ export class WorkerManager {
   async runForeground({ count, concurrency, onEvent }: Count & { onEvent(event: WorkerEvent): void }): Promise<void> {
     const { store, run, address } = this;
     const { Supervisor } = await import('./workers/supervisor.js');
-    const supervisor = new Supervisor({ store, run, address, count, concurrency, onEvent, reportsJobs: true });
+    const onError = withoutRepeats(complain);
+    const supervisor = new Supervisor({ store, run, address, count, concurrency, onEvent, onError, reportsJobs: true });
     const ignoreSignals = supervisor.obeySignals();
     try {
       await supervisor.start();

@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { monotonicMs } from './clock.js';
 import { errnoCode } from './errors.js';
 
 const STDERR = 2;
@@ -13,4 +14,19 @@ export function complain(text: string): void {
   } catch (error) {
     if (errnoCode(error) === undefined) throw error;
   }
+}
+
+/** What lasts is said again after so long. */
+const REPEAT_AFTER_MS = 600_000;
+
+/** @returns a function that says an error, unless it has said the same within the last ten minutes */
+export function withoutRepeats(say: (message: string) => void, clock = monotonicMs): (error: Error) => void {
+  const saidAt = new Map<string, number>();
+  return ({ message }) => {
+    const now = clock();
+    for (const [text, at] of saidAt) if (now - at >= REPEAT_AFTER_MS) saidAt.delete(text);
+    if (saidAt.has(message)) return;
+    saidAt.set(message, now);
+    say(message);
+  };
 }

@@ -13,7 +13,7 @@ export interface SupervisorTask {
 /** What a supervisor process tells the one that started it. */
 export type SupervisorMessage =
   | { readonly kind: 'started'; readonly supervisorPid: number; readonly pids: number[] }
-  | StartError;
+  | ProcessError;
 
 /** What a worker process is told. */
 export interface WorkerTask {
@@ -30,10 +30,10 @@ export interface WorkerOrder {
 }
 
 /** What a worker process tells its supervisor. */
-export type WorkerMessage = { readonly kind: 'ready' } | StartError | JobEvent;
+export type WorkerMessage = { readonly kind: 'ready' } | ProcessError | JobEvent;
 
-/** Why a forked process could not start, as a QueuectlError has it. */
-export interface StartError {
+/** Why a forked process could not start, or go on, as a QueuectlError has it. */
+export interface ProcessError {
   readonly kind: 'failed';
   readonly fact: string;
   readonly remedy: string;

@@ -9,14 +9,13 @@ import type { StoreAddress } from '../../db/index.js';
 import type { WorkerRecord } from '../../db/model/worker.js';
 import type { Store } from '../../db/store.js';
 import { type Clock, monotonicMs } from '../../utils/clock.js';
-import { complain } from '../../utils/complain.js';
 import { nextTurn } from '../../utils/delay.js';
 import { QueuectlError, storageError } from '../../utils/errors.js';
 import { QueueManager } from '../queueManager.js';
 import type { RunDirectory } from '../run/runDirectory.js';
 import { forkProgram, startLimitMs } from './forkProgram.js';
 import { newRecord } from './liveness.js';
-import type { StartError, WorkerEvent, WorkerMessage, WorkerOrder, WorkerTask } from './messages.js';
+import type { ProcessError, WorkerEvent, WorkerMessage, WorkerOrder, WorkerTask } from './messages.js';
 import { recoverLost } from './recovery.js';
 
 /** A worker that died is started again after this pause; it doubles up to the second figure while they keep dying. */
@@ -31,6 +30,8 @@ export interface SupervisorOptions {
   readonly count: number;
   readonly concurrency: number;
   readonly onEvent: (event: WorkerEvent) => void;
+  /** Told what keeps it from starting a worker again, or from taking back the jobs of one; it tries again. */
+  readonly onError: (error: Error) => void;
   /** Whether events of jobs are wanted, too. */
   readonly reportsJobs: boolean;
   readonly clock?: Clock;
@@ -135,7 +136,7 @@ export class Supervisor {
 
   /** @returns the worker's pid, once it is ready */
   private async startWorker(index: number, deaths: number): Promise<number> {
-    const { address, concurrency, reportsJobs, onEvent } = this.options;
+    const { address, concurrency, reportsJobs, onEvent, onError } = this.options;
     const task: WorkerTask = { address, supervisorId: this.id, concurrency, reports: reportsJobs };
     let child: ChildProcess;
     try {
@@ -147,7 +148,7 @@ export class Supervisor {
     const startedAt = monotonicMs();
     return await new Promise((resolve, reject) => {
       let isReady = false;
-      let startError: Omit<StartError, 'kind'> | undefined;
+      let startError: Omit<ProcessError, 'kind'> | undefined;
       const limitMs = startLimitMs(this.options.count);
       const timer = setTimeout(async () => {
         await nextTurn(); // this process may have been stopped, and not have heard yet
@@ -158,6 +159,7 @@ export class Supervisor {
       child.on('message', (message: WorkerMessage) => {
         if (message.kind === 'failed') {
           startError = message;
+          if (isReady) onError(new QueuectlError('STORAGE', message.fact, message.remedy));
         } else if (message.kind === 'ready') {
           isReady = true;
           clearTimeout(timer);
@@ -177,8 +179,8 @@ export class Supervisor {
         if (!this.children.delete(child)) return;
         clearTimeout(timer);
         const how = signal === null ? `exit code ${code}` : `killed by ${signal}`;
-        if (child.pid !== undefined) onEvent({ kind: 'worker ended', pid: child.pid, how });
-        if (!isReady) {
+        if (isReady) onEvent({ kind: 'worker ended', pid: child.pid ?? 0, how });
+        else {
           const { fact, remedy } = startError ?? {
             fact: `a worker process ended while it started (${how})`,
             remedy: '',
@@ -207,10 +209,10 @@ export class Supervisor {
       index,
       setTimeout(() => {
         this.restarts.delete(index);
-        this.replaceWorker(index, deaths).catch(report);
+        this.replaceWorker(index, deaths).catch(this.options.onError);
       }, pauseMs),
     );
-    this.recoverLost().catch(report);
+    this.recoverLost().catch(this.options.onError);
   }
 
   /** Whatever keeps the worker from being started, it is tried again. */
@@ -238,7 +240,7 @@ export class Supervisor {
       const missing = reason === undefined ? {} : { missing: { count: this.missing.size, reason } };
       await this.options.store.workers.register({ ...this.record, ...missing });
     };
-    this.told = this.told.then(tell).catch(report);
+    this.told = this.told.then(tell).catch(this.options.onError);
   }
 
   private async isOnRecord(): Promise<boolean> {
@@ -253,5 +255,3 @@ function notForked(error: unknown): QueuectlError {
   const reason = storageError(error, 'start a worker process');
   return reason instanceof QueuectlError ? reason : new QueuectlError('STORAGE', String(error));
 }
-
-const report = ({ message }: Error) => complain(message);

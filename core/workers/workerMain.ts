@@ -1,6 +1,6 @@
 /** The program of the processes that queuectl forks: a supervisor that stays when its starter leaves, or one worker. */
 import { openStore, resolveAddress, type StoreAddress, stateDirectoryOf } from '../../db/index.js';
-import { complain } from '../../utils/complain.js';
+import { complain, withoutRepeats } from '../../utils/complain.js';
 import { QueuectlError } from '../../utils/errors.js';
 import { closeStandIns } from '../../utils/inheritedFiles.js';
 import { JobProcessor } from '../jobProcessor.js';
@@ -25,9 +25,8 @@ async function runWorker({ address: named, supervisorId, concurrency, reports }:
   const address = resolveAddress(named); // somebody may have put a link there since
   nameStore(address);
   const run = new RunDirectory(stateDirectoryOf(address));
-  const say = logTo(run);
-  const tellError = ({ message }: QueuectlError) => say(message);
-  const store = openStore(address, { role: 'worker', onWarning: tellError, isAlive });
+  const onError = withoutRepeats(logTo(run));
+  const store = openStore(address, { role: 'worker', onWarning: onError, isAlive });
   const queue = new QueueManager(store);
   const record = newRecord('worker', supervisorId, store.clock());
   const { id } = record;
@@ -40,7 +39,7 @@ async function runWorker({ address: named, supervisorId, concurrency, reports }:
     processor,
     queue,
     ...(reports ? { onEvent: tell } : {}),
-    onError: tellError,
+    onError,
   });
   // SIGTERM and SIGINT: finish the current jobs; a second one: end them and give them back.
   let requests = 0;
@@ -80,7 +79,8 @@ async function runSupervisor({ address: named, count, concurrency }: SupervisorT
   const address = resolveAddress(named);
   const run = new RunDirectory(stateDirectoryOf(address));
   const say = logTo(run);
-  const store = openStore(address, { role: 'supervisor', onWarning: ({ message }) => say(message), isAlive });
+  const onError = withoutRepeats(say);
+  const store = openStore(address, { role: 'supervisor', onWarning: onError, isAlive });
   const supervisor = new Supervisor({
     store,
     run,
@@ -92,6 +92,7 @@ async function runSupervisor({ address: named, count, concurrency }: SupervisorT
       if (event.kind === 'worker started') say(`worker ${event.pid} started`);
       if (event.kind === 'worker ended') say(`worker ${event.pid} ended: ${event.how}`);
     },
+    onError,
   });
   supervisor.obeySignals();
   const pids = await supervisor.start();
@@ -107,7 +108,7 @@ async function main([role, task = '{}']: string[]): Promise<void> {
   } catch (error) {
     const text = error instanceof QueuectlError ? error.fact : String(error instanceof Error ? error.stack : error);
     tell({ kind: 'failed', fact: text, remedy: error instanceof QueuectlError ? error.remedy : '' });
-    log(text);
+    if (role === 'supervisor' || !process.connected) log(text); // a worker's supervisor says it
     process.exitCode = 1;
   }
   if (process.connected) process.disconnect();

@@ -40,6 +40,10 @@ async function warnings(store: TestStore): Promise<string> {
   return stderr;
 }
 
+/** How often a text is in the log of the workers. */
+const timesSaid = (store: TestStore, text: string) =>
+  readFileSync(join(store.dataDir, 'workers/workers.log'), 'utf8').split(text).length - 1;
+
 describe('where no process can be started', { concurrency: 2, skip: straceMissing }, () => {
   for (const [errno, words] of [
     ['ENOMEM', 'out of memory'],
@@ -56,6 +60,7 @@ describe('where no process can be started', { concurrency: 2, skip: straceMissin
       assert.equal(code, 1);
       assert.ok(stdout.includes(fact), stdout);
       await store.enqueue({ id: 'a', command: 'true' });
+      assert.equal(timesSaid(store, `cannot start a worker process: ${words}`), 1);
       await allow();
       await eventually(() => store.completed() === 1);
       await eventually(async () => (await warnings(store)) === '');
@@ -97,10 +102,9 @@ const SHORTAGE_MS = 6000;
 
 /** Fails unless a job cannot be started, and is tried again after growing pauses, and that is said once. */
 async function assertWaits(store: TestStore, reason: string): Promise<void> {
-  const said = () => readFileSync(join(store.dataDir, 'workers/workers.log'), 'utf8').split(reason).length - 1;
-  await eventually(() => said() > 0);
+  await eventually(() => timesSaid(store, reason) > 0);
   await delay(SHORTAGE_MS);
-  assert.equal(said(), 1);
+  assert.equal(timesSaid(store, reason), 1);
 }
 
 /** Fails unless all are done by their first attempt. */

@@ -1,7 +1,7 @@
 /** The supervisor with real worker processes. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { after, describe, test } from 'node:test';
 import { QueueManager } from '../../../core/queueManager.js';
 import { RunDirectory } from '../../../core/run/runDirectory.js';
@@ -15,6 +15,7 @@ import { waitFor } from '../../helpers/waitFor.js';
 /** A supervisor that is yet to be started, and what it tells, each with its time in milliseconds. */
 function makeSupervisor(count: number, dir = tempStore(), dataDir = dir) {
   const events: (WorkerEvent & { at: number })[] = [];
+  const errors: string[] = [];
   const { store } = fileStore(dir, { role: 'supervisor' });
   const supervisor = new Supervisor({
     store,
@@ -24,6 +25,7 @@ function makeSupervisor(count: number, dir = tempStore(), dataDir = dir) {
     concurrency: 1,
     reportsJobs: false,
     onEvent: (event) => events.push({ ...event, at: performance.now() }),
+    onError: ({ message }) => errors.push(message),
   });
   after(() => {
     supervisor.stop();
@@ -31,7 +33,7 @@ function makeSupervisor(count: number, dir = tempStore(), dataDir = dir) {
   });
   const started = () => events.flatMap((event) => (event.kind === 'worker started' ? [event] : []));
   const ended = () => events.flatMap((event) => (event.kind === 'worker ended' ? [event] : []));
-  return { supervisor, store, started, ended };
+  return { supervisor, store, started, ended, errors };
 }
 
 /** The worker processes that this process has started. */
@@ -119,9 +121,22 @@ describe('a supervisor', { timeout: 300_000 }, () => {
     assert.equal(started().length, 1);
   });
 
+  test('tells why a worker could not be started again, and tries on', async () => {
+    const dir = tempStore();
+    const { supervisor, started, ended, errors } = makeSupervisor(1, dir);
+    const [pid = 0] = await supervisor.start();
+    writeFileSync(`${dir}/config.json`, '{');
+    process.kill(pid, 'SIGKILL');
+    await waitFor(() => errors.length >= 3);
+    rmSync(`${dir}/config.json`);
+    await waitFor(() => started().length === 2);
+    assert.equal(ended().length, 1, 'who was not said to have started has not ended');
+    for (const error of errors) assert.match(error, /config\.json is damaged/);
+  });
+
   test('ends a worker that does not become ready, and says so', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
-    const { supervisor, store, ended } = makeSupervisor(1);
+    const { supervisor, store } = makeSupervisor(1);
     const start = supervisor.start();
     let [worker] = childPids();
     while (worker === undefined) {
@@ -132,19 +147,16 @@ describe('a supervisor', { timeout: 300_000 }, () => {
     await nextTurn();
     t.mock.timers.tick(63_000);
     await assert.rejects(start, { code: 'STORAGE', fact: 'a worker process was not ready after 63 seconds' });
-    assert.deepEqual(
-      ended().map(({ pid, how }) => [pid, how]),
-      [[worker, 'killed by SIGKILL']],
-    );
+    assert.deepEqual(childPids(), []);
     assert.deepEqual((await store.workers.list()).records, []);
   });
 
   test('rejects with the reason when its workers cannot start, and leaves nothing', async () => {
     const damaged = tempStore();
     writeFileSync(`${damaged}/queue.json`, '[{]');
-    const { supervisor, store, ended } = makeSupervisor(2, tempStore(), damaged);
+    const { supervisor, store } = makeSupervisor(2, tempStore(), damaged);
     await assert.rejects(supervisor.start(), { code: 'STORAGE', fact: /queue\.json is damaged: it is not JSON/ });
-    assert.equal(ended().length, 2);
+    assert.deepEqual(childPids(), []);
     assert.deepEqual((await store.workers.list()).records, []);
   });
 });
