@@ -2,11 +2,16 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { describe } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Storm } from '../../scripts/chaos/storm.js';
+import { EVERY_CASE } from '../faults/run.js';
 import { waitFor } from '../helpers/waitFor.js';
 import { kill, storeTest, type TestStore, UNTIL_GO } from './support.js';
 
 const numbers = (count: number) => Array.from({ length: count }, (_, at) => String(at));
+
+/** After a minute workers have been silent for so long that they end their commands. */
+const PAUSE_MS = EVERY_CASE ? 62_000 : 3000;
 
 const obstacle = spawnSync('flock', ['--version']).status === 0 ? undefined : 'it needs flock(1)';
 
@@ -72,6 +77,31 @@ describe('chaos', () => {
     const { activeWorkers, completed, pending } = await store.counts();
     assert.deepEqual([activeWorkers, completed, pending], [0, 2, 1]);
     assert.equal(store.has('later'), false);
+  });
+
+  storeTest(`what is stopped as a whole for ${PAUSE_MS / 1000} seconds goes on`, async (store) => {
+    await store.ok('config-set', 'worker_idle_delay', '100');
+    const exclusive = 'exec 9> held.$QUEUECTL_JOB_ID; flock -n 9 || echo x >> twice; echo x >> began';
+    const ids = numbers(60);
+    await store.enqueue(...ids.map((id) => ({ id, command: `${exclusive}; sleep 0.3; echo ${id} >> ran` })));
+    await store.startWorkers('--count', '3', '--concurrency', '2');
+    await waitFor(() => store.lines('began').length > 10);
+    const late = numbers(5).map((at) => store.run(['enqueue', '--id', `late-${at}`, 'true']));
+    await delay(100); // somewhere in the midst of what they do
+    const stopped = store.processes();
+    for (const { pid } of stopped) kill(pid, 'SIGSTOP');
+    const beginning = store.lines('began').length;
+    await delay(PAUSE_MS);
+    assert.equal(await store.ok('enqueue', '--id', 'meanwhile', 'true'), 'Job enqueued with ID: meanwhile\n');
+    assert.ok((await store.counts()).activeWorkers > 0, 'they live');
+    assert.equal(store.lines('began').length, beginning);
+    for (const { pid } of stopped) kill(pid, 'SIGCONT');
+    for (const { code } of await Promise.all(late)) assert.equal(code, 0);
+    await waitFor(() => store.completed() === ids.length + 6);
+    await store.ok('worker-stop');
+    assert.deepEqual(store.lines('twice'), []);
+    assert.deepEqual([...new Set(store.lines('ran'))].sort(), ids.sort());
+    assert.deepEqual([...new Set(store.queue().map(({ attempts }) => attempts))], [1]);
   });
 
   storeTest('workers that are started and stopped at once leave nobody behind', async (store) => {

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { describe } from 'node:test';
 import type { Finding } from '../../core/doctor.js';
 import { monotonicMs } from '../../utils/clock.js';
+import { assertWithin } from '../helpers/assertWithin.js';
 import { PROGRAM } from '../helpers/runCli.js';
 import { waitFor } from '../helpers/waitFor.js';
 import { kill, type Process, storeTest, type TestStore } from './support.js';
@@ -18,6 +19,8 @@ const canUnshare = spawnSync('unshare', [...UNSHARE, 'true']).status === 0;
 const isFirst = canUnshare && fs.readlinkSync('/proc/self/ns/pid') === 'pid:[4026531836]';
 
 const WORKERS = `${process.execPath} ${PROGRAM} worker-start --foreground`;
+/** A worker looks so often whether it is on record. */
+const SIGN_EVERY_MS = 4500;
 const KEPT = 'ok: kept of 1 elsewhere, for who is there and may have their commands to end';
 
 interface Report {
@@ -91,6 +94,30 @@ describe('workers in a container', { skip: !canUnshare && 'needs root and unshar
     );
     assert.deepEqual(leftOf(store), isFirst ? [] : ['.1', '.condemned']);
     removeLeft(store);
+  });
+
+  storeTest('that are paused and taken for dead end their commands as soon as they go on', async (store) => {
+    await store.ok('config-set', 'worker_idle_delay', '100');
+    await store.ok('config-set', 'backoff_base', '1');
+    const beat = `: > wait; while :; do echo "$QUEUECTL_ATTEMPT $(date +%s%3N)" >> beats; sleep 0.02; done`;
+    await store.enqueue({ id: 'a', command: beat });
+    const { container, silence } = await startContainer(store, `exec ${WORKERS}`);
+    const paused = store.processes();
+    for (const { pid } of paused) kill(pid, 'SIGSTOP');
+    const pausedAt = monotonicMs();
+    silence();
+    const beats = (attempt: string) => store.lines('beats').filter((line) => line.startsWith(`${attempt} `));
+    await store.startWorkers();
+    await waitFor(() => beats('2').length > 0 && monotonicMs() - pausedAt > SIGN_EVERY_MS);
+
+    const continuedAt = Date.now();
+    for (const { pid } of paused.reverse()) kill(pid, 'SIGCONT'); // the command first
+    await once(container, 'exit');
+    await assertWithin(Number(beats('1').at(-1)?.split(' ')[1]) - continuedAt, 500, 'it was to end at once');
+    const before = beats('2').length;
+    await waitFor(() => beats('2').length > before);
+    assert.deepEqual([store.job('a').state, store.job('a').attempts], ['processing', 2]);
+    await store.ok('worker-stop', '--now');
   });
 
   storeTest('leave what is noted of their commands to who else is in there', async (store) => {

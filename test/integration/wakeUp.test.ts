@@ -1,10 +1,12 @@
 /** Idle workers: they sleep, and wake at once. One test after the other, because these measure time. */
 import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { PROGRAM } from '../helpers/runCli.js';
 import { waitFor } from '../helpers/waitFor.js';
-import { storeTest } from './support.js';
+import { follow, storeTest } from './support.js';
 
 const WAKE_UP_MS = 200;
 /** A worker that had missed the time would look again after a minute. */
@@ -38,6 +40,36 @@ storeTest(
     );
   },
 );
+
+const UNSHARE = ['--user', '--map-root-user', 'sh', '-c'];
+const canUnshare = spawnSync('unshare', [...UNSHARE, ': > /proc/sys/user/max_inotify_watches']).status === 0;
+
+for (const used of ['instances', 'watches']) {
+  storeTest(
+    `where no inotify ${used} are left a worker finds new jobs by looking`,
+    async (store) => {
+      await store.ok('config-set', 'worker_idle_delay', '300');
+      // A user namespace has a limit of its own.
+      const script = `echo 0 > /proc/sys/user/max_inotify_${used} && exec "$0" "$@"`;
+      const program = [process.execPath, PROGRAM, 'worker-start', '--foreground'];
+      const worker = spawn('unshare', [...UNSHARE, script, ...program], {
+        cwd: store.root,
+        env: { PATH: process.env.PATH, ...store.env },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      const { output, ended } = follow(worker);
+      await waitFor(() => output().includes('Worker 1 started'));
+      for (const id of ['a', 'b']) {
+        await store.enqueue({ id, command: 'true' });
+        await waitFor(() => store.queue().some((job) => job.id === id && job.state === 'completed'));
+      }
+      await store.ok('worker-stop');
+      assert.equal(await ended, 0);
+      assert.doesNotMatch(output(), /inotify|EMFILE|ENOSPC|watch/);
+    },
+    canUnshare ? undefined : 'it needs a user namespace',
+  );
+}
 
 if (process.platform === 'linux') {
   storeTest('an idle worker and its supervisor use no processor time', async (store) => {
