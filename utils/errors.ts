@@ -132,5 +132,18 @@ export function storageError(error: unknown, doing: string): unknown {
   });
 }
 
+/**
+ * What the system has refused, for who tries again later.
+ *
+ * @throws the error itself when it is neither a QueuectlError nor a system call's: this program is at fault
+ */
+export function refusalOf(error: unknown): QueuectlError {
+  if (!(error instanceof Error)) throw error;
+  const { syscall = 'go on', path = '' }: NodeJS.ErrnoException = error;
+  const refusal = storageError(error, `${syscall} ${path}`.trimEnd());
+  if (refusal instanceof QueuectlError) return refusal;
+  throw error;
+}
+
 const pathOf = (error: unknown) =>
   error instanceof Error && 'path' in error && typeof error.path === 'string' ? { path: error.path } : {};

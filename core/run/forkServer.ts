@@ -12,7 +12,7 @@ import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { monotonicMs } from '../../utils/clock.js';
 import { nextTurn } from '../../utils/delay.js';
-import { errnoCode, QueuectlError } from '../../utils/errors.js';
+import { errnoCode, refusalOf } from '../../utils/errors.js';
 import { startTimeOf } from '../../utils/processIdentity.js';
 import { isLeader, readGroupNote } from './groupNote.js';
 import {
@@ -165,8 +165,7 @@ export class ForkServer implements Launcher {
       try {
         pgid ??= notedGroup(run.groupNote);
       } catch (error) {
-        if (!(error instanceof QueuectlError)) throw error;
-        progress.ended({ kind: 'not started', reason: error.fact, hindrance: true });
+        progress.ended({ kind: 'not started', reason: refusalOf(error).fact, hindrance: true });
         continue;
       }
       if (pgid === undefined) {

@@ -14,7 +14,7 @@ import type { Config } from '../../db/model/settings.js';
 import type { Store } from '../../db/store.js';
 import { monotonicMs } from '../../utils/clock.js';
 import { nextTurn } from '../../utils/delay.js';
-import { QueuectlError } from '../../utils/errors.js';
+import { QueuectlError, refusalOf } from '../../utils/errors.js';
 import { Latch } from '../../utils/latch.js';
 import type { JobProcessor } from '../jobProcessor.js';
 import type { EndedAttempt, Turn } from '../queue/turn.js';
@@ -109,8 +109,8 @@ export class Worker {
           if (this.watchesAsNeeded() && this.ended.length === 0 && this.hasWork()) await this.sleep();
           errors = 0;
         } catch (error) {
-          if (!(error instanceof QueuectlError)) throw error;
-          if (errors === 0) this.options.onError(error);
+          const refusal = refusalOf(error);
+          if (errors === 0) this.options.onError(refusal);
           if (this.stops !== 'no' && this.running.size === 0) return; // what has ended is recovered by others
           // Not for news: what it does itself is news to it, such as that a job could not be started.
           await this.stopping.wait(pauseAfter(errors));
@@ -211,8 +211,7 @@ export class Worker {
       });
       ended.then((outcome) => this.finish(job, outcome));
     } catch (error) {
-      if (!(error instanceof QueuectlError)) throw error;
-      this.finish(job, { kind: 'not started', reason: error.fact, hindrance: true });
+      this.finish(job, { kind: 'not started', reason: refusalOf(error).fact, hindrance: true });
     }
   }
 
@@ -272,8 +271,7 @@ export class Worker {
       await this.giveSign();
       this.signError = undefined;
     } catch (error) {
-      if (!(error instanceof QueuectlError)) throw error;
-      this.signError = error;
+      this.signError = refusalOf(error);
     } finally {
       this.isGivingSign = false;
     }

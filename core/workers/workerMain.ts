@@ -1,13 +1,20 @@
 /** The program of the processes that queuectl forks: a supervisor that stays when its starter leaves, or one worker. */
 import { openStore, resolveAddress, type StoreAddress, stateDirectoryOf } from '../../db/index.js';
 import { complain, withoutRepeats } from '../../utils/complain.js';
-import { QueuectlError } from '../../utils/errors.js';
+import { type QueuectlError, refusalOf } from '../../utils/errors.js';
 import { closeStandIns } from '../../utils/inheritedFiles.js';
 import { JobProcessor } from '../jobProcessor.js';
 import { QueueManager } from '../queueManager.js';
 import { RunDirectory } from '../run/runDirectory.js';
 import { isAlive, newRecord } from './liveness.js';
-import type { SupervisorMessage, SupervisorTask, WorkerMessage, WorkerOrder, WorkerTask } from './messages.js';
+import type {
+  ProcessError,
+  SupervisorMessage,
+  SupervisorTask,
+  WorkerMessage,
+  WorkerOrder,
+  WorkerTask,
+} from './messages.js';
 import { Supervisor } from './supervisor.js';
 import { Worker } from './worker.js';
 
@@ -106,12 +113,22 @@ async function main([role, task = '{}']: string[]): Promise<void> {
     closeStandIns();
     await (role === 'supervisor' ? runSupervisor(JSON.parse(task)) : runWorker(JSON.parse(task)));
   } catch (error) {
-    const text = error instanceof QueuectlError ? error.fact : String(error instanceof Error ? error.stack : error);
-    tell({ kind: 'failed', fact: text, remedy: error instanceof QueuectlError ? error.remedy : '' });
-    if (role === 'supervisor' || !process.connected) log(text); // a worker's supervisor says it
-    process.exitCode = 1;
+    const { fact, remedy } = inWords(error);
+    if (role === 'supervisor' || !process.connected) log(fact); // a worker's supervisor says it
+    if (process.connected) {
+      await new Promise((resolve) => process.send?.({ kind: 'failed', fact, remedy } satisfies ProcessError, resolve));
+    }
+    process.exit(1); // some timer or command may be left that would keep it, and nobody works here any more
   }
   if (process.connected) process.disconnect();
+}
+
+function inWords(error: unknown): Pick<QueuectlError, 'fact' | 'remedy'> {
+  try {
+    return refusalOf(error);
+  } catch {
+    return { fact: String(error instanceof Error ? error.stack : error), remedy: '' };
+  }
 }
 
 main(process.argv.slice(2));

@@ -10,7 +10,7 @@
  */
 import fs from 'node:fs';
 import { type Clock, monotonicMs, systemClock } from '../../../utils/clock.js';
-import { errnoCode, QueuectlError, storageError } from '../../../utils/errors.js';
+import { errnoCode, QueuectlError, refusalOf, storageError } from '../../../utils/errors.js';
 import { identityOf, makeDirectory, removeTempFiles, syncDirectory } from '../../../utils/files.js';
 import { type HeldLock, LockLostError, lock } from '../../../utils/lock.js';
 import { Mutex } from '../../../utils/mutex.js';
@@ -286,8 +286,7 @@ export class FileStore implements Store {
   }
 
   private noteFoldError(error: unknown): void {
-    if (!(error instanceof QueuectlError)) throw error;
-    this.foldError = error;
+    this.foldError = refusalOf(error);
   }
 
   /**
@@ -312,8 +311,7 @@ export class FileStore implements Store {
       } catch (error) {
         this.dropView();
         if (error instanceof LockLostError) return; // the new holder sees to it
-        if (!(error instanceof QueuectlError)) throw error;
-        this.foldError = error; // what was committed stays committed
+        this.foldError = refusalOf(error); // what was committed stays committed
       }
     });
   }
@@ -395,7 +393,7 @@ export class FileStore implements Store {
     try {
       return await this.anybodyWorks();
     } catch (error) {
-      if (!(error instanceof QueuectlError)) throw error;
+      refusalOf(error); // or the program is at fault
       return true;
     }
   }

@@ -1,7 +1,7 @@
 /** Who works on the store: one small file a process. */
 import fs from 'node:fs';
 import { monotonicMs } from '../../../utils/clock.js';
-import { errnoCode, QueuectlError, storageError } from '../../../utils/errors.js';
+import { errnoCode, refusalOf, storageError } from '../../../utils/errors.js';
 import {
   asTempFile,
   damaged,
@@ -62,8 +62,7 @@ export class WorkerFiles implements WorkerTable {
         const record = readRecord(path, id);
         if (record !== null) records.push(record);
       } catch (error) {
-        if (!(error instanceof QueuectlError)) throw error;
-        unreadable.push({ id, fault: error, path });
+        unreadable.push({ id, fault: refusalOf(error), path });
       }
     }
     return { records, unreadable };

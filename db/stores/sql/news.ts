@@ -1,7 +1,7 @@
 /** Tells who waits for work that others have changed the queue. */
 import fs from 'node:fs';
 import { basename, dirname } from 'node:path';
-import { errnoCode, QueuectlError, storageError } from '../../../utils/errors.js';
+import { errnoCode, refusalOf, storageError } from '../../../utils/errors.js';
 import { makeDirectory } from '../../../utils/files.js';
 import type { Database, Session } from './database.js';
 
@@ -38,7 +38,7 @@ export function subscribeTo(database: Database, onNews: () => void): () => void 
         if (!isOver && isNews(before, seen)) onNews();
       } while (hasMore);
     } catch (error) {
-      if (!(error instanceof QueuectlError)) throw error;
+      refusalOf(error); // or the program is at fault
       if (!isOver) onNews(); // who looks for work meets the error
     } finally {
       isLooking = false;

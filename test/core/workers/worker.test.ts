@@ -214,6 +214,20 @@ describe('a worker', { timeout: 300_000 }, () => {
     assert.match(troubles[0] ?? '', /^cannot .*: not a directory\./);
   });
 
+  test('a system call that fails where nobody expects it is waited out, too, and told of in words', async (t) => {
+    const { worker, ended, launcher, troubles, queue, store } = await startWorker({});
+    await waitFor(() => launcher.commands.length === 1);
+    const fault = Object.assign(new Error('EIO: i/o error'), { code: 'EIO', syscall: 'stat', path: '/data/x' });
+    const refusal = t.mock.method(store, 'transaction', () => Promise.reject(fault));
+    launcher.end('a', SUCCESS);
+    await waitFor(() => troubles.length > 0);
+    refusal.mock.restore();
+    await waitFor(async () => (await queue.counts()).completed === 1);
+    worker.stop();
+    await ended;
+    assert.deepEqual(troubles, ['cannot stat /data/x: input/output error. Check the disk.']);
+  });
+
   for (const [what, lose] of [
     ['guard', (run: RunDirectory) => run.condemn('w1')],
     ['record', (run: RunDirectory) => rmSync(`${run.path}/workers/w1.json`)],
