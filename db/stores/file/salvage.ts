@@ -4,7 +4,7 @@
  * It errs on the side of keeping. Of two jobs with one id the one changed last is kept; commits behind a gap in the journal
  * count, as they carry whole records.
  */
-import { isUtf8 } from 'node:buffer';
+import { constants, isUtf8 } from 'node:buffer';
 import { readLong } from '../../../utils/files.js';
 import { describeJsonFault } from '../../../utils/jsonFault.js';
 import { type Pieces, parseElements } from '../../../utils/pieces.js';
@@ -59,46 +59,44 @@ interface Salvaged {
 }
 
 /** Where a value stands in its file, and the value; or what is wrong there. */
-type Piece = { readonly place: string } & ({ readonly value: unknown } | { readonly fault: string });
+type Found = { readonly place: string } & ({ readonly value: unknown } | { readonly fault: string });
 
 function salvageJobs(content: Pieces | null, { fromRow }: SnapshotFile): Salvaged {
   if (content === null) return { jobs: [], faults: [] };
-  const { pieces, faults } = split(content);
+  const { found, faults } = split(content);
   const jobs = new Map<string, Job>();
-  for (const piece of pieces) {
-    const job = 'fault' in piece ? piece.fault : fromRow(piece.value);
+  for (const one of found) {
+    const job = 'fault' in one ? one.fault : fromRow(one.value);
     if (typeof job === 'string') {
-      faults.push(`${piece.place}: ${job}`);
+      faults.push(`${one.place}: ${job}`);
       continue;
     }
     const twin = jobs.get(job.id);
-    if (twin !== undefined) faults.push(`${piece.place}: the id ${JSON.stringify(job.id)} occurs twice`);
+    if (twin !== undefined) faults.push(`${one.place}: the id ${JSON.stringify(job.id)} occurs twice`);
     if (twin === undefined || job.updated_at >= twin.updated_at) jobs.set(job.id, job);
   }
   return { jobs: [...jobs.values()], faults };
 }
 
 /** The elements of the array; or, where it is none, every object in the file. */
-function split(content: Pieces): { pieces: Piece[]; faults: string[] } {
-  const [first = Buffer.alloc(0)] = content;
-  const value = content.length > 1 ? parseElements(content) : parseText(first);
-  if (value === undefined) {
-    let line = 1;
-    const pieces = content.flatMap((part) => {
-      const found = objectsIn(part, line);
-      line += linesIn(part);
-      return found;
-    });
-    const isTold = pieces.some((piece) => 'fault' in piece);
-    return { pieces, faults: isTold ? [] : [`it is not JSON ${describeJsonFault(first.toString('utf8'))}`] };
-  }
-  if (!Array.isArray(value)) return { pieces: [], faults: ['it is not a JSON array'] };
-  return { pieces: value.map((element, index) => ({ place: `element ${index + 1}`, value: element })), faults: [] };
+function split(content: Pieces): { found: Found[]; faults: string[] } {
+  const elements = content.length > 1 ? parseElements(content) : undefined;
+  if (elements !== undefined) return { found: elements.map(asElement), faults: [] };
+  const whole = Buffer.concat(content); // a record may stand in two pieces
+  const value = parseText(whole);
+  if (Array.isArray(value)) return { found: value.map(asElement), faults: [] };
+  if (value !== undefined) return { found: [], faults: ['it is not a JSON array'] };
+  const found = objectsIn(whole);
+  return { found, faults: found.some((one) => 'fault' in one) ? [] : [faultOf(whole)] };
 }
 
-/** @returns undefined for what is not JSON; JSON itself knows no such value */
+const asElement = (value: unknown, index: number): Found => ({ place: `element ${index + 1}`, value });
+
+const isTooLong = ({ length }: Buffer) => length > constants.MAX_STRING_LENGTH;
+
+/** @returns undefined for what is not JSON, or longer than a string; JSON itself knows no such value */
 function parseText(bytes: Buffer): unknown {
-  if (!isUtf8(bytes)) return undefined;
+  if (isTooLong(bytes) || !isUtf8(bytes)) return undefined;
   try {
     return JSON.parse(bytes.toString('utf8'));
   } catch (error) {
@@ -107,53 +105,55 @@ function parseText(bytes: Buffer): unknown {
   }
 }
 
-/** What may stand between objects, then an object's beginning or anything else. */
-const BETWEEN = /[\s,[\]]*(?:([^\s,[\]{][^\n{]*)|(\{))/y;
-const NEXT_LINE_WITH_OBJECT = /\n[\s,[]*\{/g;
+const NEWLINE = 0x0a;
+const BRACE = 0x7b;
+const EXCERPT_BYTES = 30;
+/** What may stand between objects. */
+const BETWEEN = new Set(Buffer.from(' \t\r\n,[]'));
 
-function linesIn(content: Buffer): number {
-  let lines = 0;
-  for (let at = content.indexOf(NEWLINE); at !== -1; at = content.indexOf(NEWLINE, at + 1)) lines += 1;
-  return lines;
-}
-
-/** @param firstLine the number of the first line of the content */
-function objectsIn(content: Buffer, firstLine: number): Piece[] {
-  const text = content.toString('latin1'); // a character a byte, and what JSON is made of is ASCII
-  const pieces: Piece[] = [];
-  let line = firstLine;
+/** All that JSON is made of but strings is ASCII, so this looks at bytes: there may be more of them than a string has characters. */
+function objectsIn(content: Buffer): Found[] {
+  const found: Found[] = [];
+  let line = 1;
   let counted = 0;
   const placeAt = (at: number) => {
     for (; counted < at; counted++) if (content[counted] === NEWLINE) line += 1;
     return `line ${line}`;
   };
-  for (let offset = 0; ; ) {
-    BETWEEN.lastIndex = offset;
-    const [matched, garbage] = BETWEEN.exec(text) ?? [];
-    if (matched === undefined) return pieces;
-    offset += matched.length;
-    if (garbage !== undefined) {
-      const excerpt = JSON.stringify(garbage.slice(0, EXCERPT_CHARACTERS));
-      pieces.push({ place: placeAt(offset - garbage.length), fault: `unexpected ${excerpt}` });
+  for (let start = behindBetween(content, 0); start < content.length; ) {
+    if (content[start] !== BRACE) {
+      const next = Math.min(endOfLine(content, start), indexOrEnd(content, BRACE, start));
+      const excerpt = JSON.stringify(content.toString('latin1', start, Math.min(next, start + EXCERPT_BYTES)));
+      found.push({ place: placeAt(start), fault: `unexpected ${excerpt}` });
+      start = behindBetween(content, next);
       continue;
     }
-    const start = offset - 1;
     const end = endOfObject(content, start);
     const value = end === undefined ? undefined : parseText(content.subarray(start, end));
     if (end !== undefined && value !== undefined) {
-      pieces.push({ place: placeAt(start), value });
-      offset = end;
-      continue;
+      found.push({ place: placeAt(start), value });
+      start = behindBetween(content, end);
+    } else {
+      found.push({ place: placeAt(start), fault: faultOf(content.subarray(start, endOfLine(content, start))) });
+      start = nextObject(content, start);
     }
-    pieces.push({ place: placeAt(start), fault: faultOf(content.subarray(start, endOfLine(content, start))) });
-    const next = nextObject(text, start);
-    if (next === undefined) return pieces;
-    offset = next;
   }
+  return found;
 }
 
-const NEWLINE = 0x0a;
-const EXCERPT_CHARACTERS = 30;
+function behindBetween(content: Buffer, from: number): number {
+  let at = from;
+  while (BETWEEN.has(content[at] ?? BRACE)) at += 1;
+  return at;
+}
+
+function indexOrEnd(content: Buffer, byte: number, from: number): number {
+  const at = content.indexOf(byte, from);
+  return at === -1 ? content.length : at;
+}
+
+const endOfLine = (content: Buffer, from: number) => indexOrEnd(content, NEWLINE, from);
+
 /** A record that is laid out over more lines than this is given up. */
 const RECORD_LINES = 100;
 
@@ -186,24 +186,20 @@ function endOfObject(content: Buffer, start: number): number | undefined {
   return undefined;
 }
 
-/** Where to go on behind an object that is none: at the next line that begins with one, else at the next brace. */
-function nextObject(text: string, start: number): number | undefined {
-  NEXT_LINE_WITH_OBJECT.lastIndex = start;
-  const line = NEXT_LINE_WITH_OBJECT.exec(text);
-  const brace = text.indexOf('{', start + 1);
-  if (line !== null) return line.index + 1;
-  return brace === -1 ? undefined : brace;
+/** Where to go on behind an object that is none: at the next line that begins with one, else at the next brace, or the end. */
+function nextObject(content: Buffer, start: number): number {
+  for (let end = endOfLine(content, start); end < content.length; end = endOfLine(content, end + 1)) {
+    const next = behindBetween(content, end);
+    if (content[next] === BRACE) return next;
+  }
+  return indexOrEnd(content, BRACE, start + 1);
 }
 
-function endOfLine(content: Buffer, from: number): number {
-  const end = content.indexOf(NEWLINE, from);
-  return end === -1 ? content.length : end;
-}
-
-/** @param line from where an object begins */
-function faultOf(line: Buffer): string {
-  if (!isUtf8(line)) return 'it is not UTF-8';
-  return parseText(line) === undefined
-    ? `it is not JSON ${describeJsonFault(line.toString('utf8'))}`
+/** @param text from where an object begins, or all of a file */
+function faultOf(text: Buffer): string {
+  if (!isUtf8(text)) return 'it is not UTF-8';
+  if (isTooLong(text)) return 'it is no JSON array of one record a line';
+  return parseText(text) === undefined
+    ? `it is not JSON ${describeJsonFault(text.toString('utf8'))}`
     : 'it is not JSON';
 }

@@ -5,6 +5,8 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { examine, type Finding } from '../../../../core/doctor.js';
+import { storePaths } from '../../../../db/stores/file/paths.js';
+import { salvage } from '../../../../db/stores/file/salvage.js';
 import { deadEntry, pendingJob, processingJob, T0 } from '../../../helpers/jobFactory.js';
 import { PROGRAM } from '../../../helpers/runCli.js';
 import { tempStore } from '../../../helpers/tempStore.js';
@@ -559,3 +561,36 @@ function replace(path: string, write: (records: unknown) => string): void {
   rewrite(`${path}.edited`, write);
   fs.renameSync(`${path}.edited`, path);
 }
+
+/** So long that each of these files is read in several pieces. */
+const LONG_COMMAND = `: ${'x'.repeat(40_000)}`;
+const LONG_JOBS = Array.from({ length: 900 }, (_, at) => pendingJob({ id: `job-${at}`, command: LONG_COMMAND }));
+
+describe('of a queue that is long in bytes nothing is lost', () => {
+  for (const [what, content, fault] of [
+    ['laid out over many lines', JSON.stringify(LONG_JOBS, null, 2), undefined],
+    [
+      'without its end',
+      `[\n${LONG_JOBS.map((job) => JSON.stringify(job)).join(',\n')}`,
+      /line 901, column \d+: it ends/,
+    ],
+    [
+      'with something in it',
+      JSON.stringify(LONG_JOBS, null, 1).replace('"job-450"', '"job-450" #'),
+      /^line \d+: it is/,
+    ],
+  ] as const) {
+    test(what, () => {
+      const dir = tempStore();
+      fs.writeFileSync(join(dir, 'queue.json'), content);
+      const { records, faults } = salvage(storePaths(dir));
+      const kept = LONG_JOBS.filter(({ id }) => fault === undefined || what === 'without its end' || id !== 'job-450');
+      assert.deepEqual(
+        records.listQueue().map(({ id }) => id),
+        kept.map(({ id }) => id),
+      );
+      if (fault === undefined) assert.deepEqual(faults.queue, []);
+      else assert.match(faults.queue[0] ?? '', fault);
+    });
+  }
+});
