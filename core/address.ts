@@ -32,6 +32,9 @@ const OTHER_STORES: Readonly<Record<string, string>> = {
   'mongodb+srv': 'MongoDB',
 };
 
+/** What it was cannot be told any more, once such bytes have become that character. */
+const NOT_UTF8 = 'the path is not UTF-8, or has the character U+FFFD, which stands for such bytes';
+
 const ADDRESS = /^([a-z][a-z0-9+.-]*):(.*)$/is;
 
 /** @throws QueuectlError of the origin's code: it is no address, or one of a store that this version does not have */
@@ -40,7 +43,7 @@ export function readAddress(text: string, origin: Origin, surroundings: Surround
   const unknown = (fact: string) =>
     new QueuectlError(code, `${name}: ${fact}`, 'Give file:/path, or sqlite:/path/queue.db.');
   if (text.includes('\0')) throw unknown('a path has no NUL character');
-  if (mayBeLossy(text)) throw unknown('the path is not UTF-8');
+  if (mayBeLossy(text)) throw unknown(NOT_UTF8);
   const [, scheme, rest = ''] = ADDRESS.exec(text) ?? [];
   if (scheme === undefined) {
     const dir = absolute(text);
@@ -71,7 +74,7 @@ export function readAddress(text: string, origin: Origin, surroundings: Surround
 /** @throws QueuectlError of the origin's code: it is an address */
 export function readDirectory(text: string, { code, name, give }: Origin): StoreAddress {
   if (text.includes('\0')) throw new QueuectlError(code, `${name}: a path has no NUL character`, 'Give a directory.');
-  if (mayBeLossy(text)) throw new QueuectlError(code, `${name}: the path is not UTF-8`, 'Give another directory.');
+  if (mayBeLossy(text)) throw new QueuectlError(code, `${name}: ${NOT_UTF8}`, 'Give another directory.');
   const scheme = ADDRESS.exec(text)?.[1]?.toLowerCase() ?? '';
   const isOurs = scheme === 'file' || scheme === 'sqlite';
   if (!isOurs && OTHER_STORES[scheme] === undefined) return { kind: 'file', dir: absolute(text) };

@@ -97,7 +97,7 @@ export class JobProcessor {
       clearGroupNote(run.groupNote);
       if (how.kind === 'not started') return how;
       const lastLine = succeeded ? '' : readLastLine(run.logFile);
-      output?.enforce();
+      if (output !== undefined) keepShort(output, group);
       return timedOut ? { kind: 'timed out', seconds: timeoutSeconds, lastLine } : { ...how, lastLine };
     });
     return { started: started.promise, ended, end };
@@ -116,6 +116,12 @@ export class JobProcessor {
       this.launcher.launch(run, progress);
     }
   }
+}
+
+/** Cuts what a command has printed, and what it left behind prints for as long as that and this process are there. */
+function keepShort(output: OutputLimit, group: number | undefined): void {
+  output.enforce();
+  if (group !== undefined && groupExists(group)) setTimeout(() => keepShort(output, group), LOOK_EVERY_MS).unref();
 }
 
 const GRACE_MS = 5000;

@@ -76,9 +76,19 @@ function notRegular(path: string, stat: fs.Stats): Error {
 export const readWhole = (path: string): { content: Buffer; identity: FileIdentity } | null =>
   readBy(path, (fd) => fs.readFileSync(fd));
 
-/** The same of a file that may be too long for one buffer. */
-export const readLong = (path: string): { content: Pieces; identity: FileIdentity } | null =>
-  readBy(path, (fd) => [...readPieces(fd, 0, fs.fstatSync(fd).size)]);
+/** The same of a file that may be too long for one buffer. @param onProgress called now and then */
+export const readLong = (
+  path: string,
+  onProgress: () => void = () => {},
+): { content: Pieces; identity: FileIdentity } | null =>
+  readBy(path, (fd) => {
+    const pieces: Buffer[] = [];
+    for (const piece of readPieces(fd, 0, fs.fstatSync(fd).size)) {
+      pieces.push(piece);
+      onProgress();
+    }
+    return pieces;
+  });
 
 function readBy<T>(path: string, read: (fd: number) => T): { content: T; identity: FileIdentity } | null {
   let fd: number;

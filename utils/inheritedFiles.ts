@@ -14,8 +14,6 @@ import { softLimit } from './limits.js';
 const OPEN_FILES = '/proc/self/fd';
 /** As fdinfo has it, on every architecture that Node.js runs on. */
 const O_CLOEXEC = 0o2000000;
-/** Files from this number on are left as they are. */
-const NUMBERS_END = 4096;
 
 type Stdio = readonly ('ignore' | 'inherit' | 'ipc' | number)[];
 
@@ -27,7 +25,7 @@ type Stdio = readonly ('ignore' | 'inherit' | 'ipc' | number)[];
  * @returns what `start` has returned
  */
 export function withoutInherited<T>(stdio: Stdio, start: (stdio: Stdio[number][]) => T): T {
-  const end = Math.min(NUMBERS_END, softLimit('Max open files') ?? 0); // one may be open whose number is not allowed any more
+  const end = softLimit('Max open files') ?? 0; // one may be open whose number is not allowed any more
   const inherited = findInheritable().filter((fd) => fd >= stdio.length && fd < end);
   if (inherited.length === 0) return start([...stdio]);
   const nothing = fs.openSync('/dev/null', 'r+');

@@ -12,7 +12,7 @@
 import fs from 'node:fs';
 import { monotonicMs } from './clock.js';
 import { delay, pause } from './delay.js';
-import { errnoCode, QueuectlError, storageError } from './errors.js';
+import { errnoCode, NOT_REGULAR, QueuectlError, storageError } from './errors.js';
 import { openToAppend } from './files.js';
 import { pidRuns } from './processIdentity.js';
 import { WaitingLine } from './waitingLine.js';
@@ -57,24 +57,22 @@ export async function lock(path: string): Promise<HeldLock> {
   const started = monotonicMs();
   let line: WaitingLine | undefined;
   let holder: { readonly owner: number | undefined; readonly since: number } | undefined;
-  for (let tries = 0; ; tries++) {
-    const isMyTurn = line === undefined || line.isFirst();
-    const held = isMyTurn ? tryLock(lockfile, path) : undefined;
-    if (held !== undefined) {
-      line?.leave();
-      return held;
-    }
-    if (tries >= FREE_TRIES) {
-      const now = monotonicMs();
-      line ??= new WaitingLine(`${path}.next`, Date.now() - (now - started));
-      const owner = fs.lstatSync(path, { throwIfNoEntry: false })?.mtimeMs; // it stays the same when the lock is renewed
-      if (owner === undefined || owner !== holder?.owner) holder = { owner, since: now };
-      if (now - holder.since > GIVE_UP_MS) {
-        line.leave();
-        throw keptBusy(path);
+  try {
+    for (let tries = 0; ; tries++) {
+      const isMyTurn = line === undefined || line.isFirst();
+      const held = isMyTurn ? tryLock(lockfile, path) : undefined;
+      if (held !== undefined) return held;
+      if (tries >= FREE_TRIES) {
+        const now = monotonicMs();
+        line ??= new WaitingLine(`${path}.next`, Date.now() - (now - started));
+        const owner = fs.lstatSync(path, { throwIfNoEntry: false })?.mtimeMs; // it stays the same when the lock is renewed
+        if (owner === undefined || owner !== holder?.owner) holder = { owner, since: now };
+        if (now - holder.since > GIVE_UP_MS) throw keptBusy(path);
       }
+      await waitABit(line !== undefined, isMyTurn);
     }
-    await waitABit(line !== undefined, isMyTurn);
+  } finally {
+    line?.leave();
   }
 }
 
@@ -100,6 +98,7 @@ function tryLock(lockfile: Lockfile, path: string): HeldLock | undefined {
   const signedFrom = moment();
   let removed = false;
   let lost = false;
+  let isUnlocking = false;
   const ownerMicros = process.pid * 1e6 + Math.floor(Math.random() * 1e6);
   const sign = () => fs.lutimesSync(path, ownerMicros / 1e6, ownerMicros / 1e6);
   /** What proper-lockfile was told last of the lock: with that, it takes it for its own. */
@@ -107,7 +106,7 @@ function tryLock(lockfile: Lockfile, path: string): HeldLock | undefined {
   const remove = (file: string) => {
     if (release === undefined)
       removed = true; // still acquiring: this removes a stale lock
-    else if (lost) return; // somebody else's by now
+    else if (lost || !(isUnlocking || isMine())) return; // somebody else's by now
     removeName(file);
   };
   let release: (() => void) | undefined;
@@ -145,6 +144,7 @@ function tryLock(lockfile: Lockfile, path: string): HeldLock | undefined {
   try {
     mark = markOf(path, ownerMicros);
   } catch (error) {
+    isUnlocking = true;
     unlockFile(); // or proper-lockfile would keep it fresh
     throw error;
   }
@@ -179,6 +179,7 @@ function tryLock(lockfile: Lockfile, path: string): HeldLock | undefined {
         if (!(error instanceof QueuectlError)) throw error;
         lost = true; // whose it is cannot be told, so it is left to grow stale
       }
+      isUnlocking = true;
       try {
         unlockFile();
       } catch (error) {
@@ -236,8 +237,10 @@ function statLock(file: string): { readonly mtime: Date } {
 /** @throws QueuectlError STORAGE: something else is in the place of the lock */
 function checkKind(path: string, stat: fs.Stats): void {
   if (stat.isFile()) return;
-  const error = Object.assign(new Error(path), { code: stat.isDirectory() ? 'EISDIR' : 'ELOOP' });
-  throw storageError(error, `lock ${path}`);
+  const file = `${path}.file`;
+  const culprit = fs.lstatSync(file, { throwIfNoEntry: false })?.ino === stat.ino ? file : path; // two names of one thing
+  const code = stat.isDirectory() ? 'EISDIR' : stat.isSymbolicLink() ? 'ELOOP' : NOT_REGULAR;
+  throw storageError(Object.assign(new Error(culprit), { code, path: culprit }), `lock ${culprit}`);
 }
 
 function isStale({ ctimeMs, mtimeMs }: fs.Stats): boolean {

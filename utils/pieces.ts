@@ -103,11 +103,13 @@ const [ARRAY_BEGIN, ARRAY_END, COMMA] = [/^\s*\[/, /\]\s*$/, /,\s*$/];
  * The elements of a JSON array with one or more elements a line, piece by piece. A newline stands between two tokens of JSON,
  * so what can be read in pieces means the same as the whole.
  *
+ * @param onProgress called now and then
  * @returns undefined where the pieces are not elements with commas behind them, as when the array is laid out in another way
  */
-export function parseElements(pieces: Pieces): unknown[] | undefined {
+export function parseElements(pieces: Pieces, onProgress: () => void = () => {}): unknown[] | undefined {
   const elements: unknown[] = [];
   for (const [at, piece] of pieces.entries()) {
+    onProgress();
     if (!isUtf8(piece)) return undefined;
     const text = piece.toString('utf8');
     const isLast = at === pieces.length - 1;

@@ -1,8 +1,10 @@
+import { constants } from 'node:buffer';
 import fs from 'node:fs';
 import type { Core } from '../../core/open.js';
 import { attemptNumber } from '../../db/model/job.js';
 import { QueuectlError, storageError } from '../../utils/errors.js';
 import { openRegular } from '../../utils/files.js';
+import { quoteWord } from '../../utils/shell.js';
 import { quote } from '../../utils/text.js';
 import type { Run } from '../line/command.js';
 import { print, toJson, visible, write } from '../text/output.js';
@@ -23,9 +25,24 @@ export const run: Run<typeof logs> = async ({ place, json }, id) => {
           { data: { id } },
         );
   }
-  if (json) print(toJson({ id, output: files.map((file) => reading(file, readText)).join('') }));
+  if (json) print(jsonOf(id, files));
   else for (const file of files) if (!reading(file, copyToStdout)) return;
 };
+
+/** @throws QueuectlError STORAGE: it is more than a string can hold */
+function jsonOf(id: string, files: readonly string[]): string {
+  const bytes = files.reduce((sum, file) => sum + reading(file, (path) => fs.statSync(path)).size, 0);
+  try {
+    if (bytes <= constants.MAX_STRING_LENGTH) {
+      return toJson({ id, output: files.map((file) => reading(file, readText)).join('') });
+    }
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error; // written as JSON it is longer than it is
+  }
+  const fact = `the output of job ${quote(id)} is too long for one JSON value (${Math.round(bytes / 1e6)} MB)`;
+  const remedy = `\`queuectl logs ${quoteWord(id)}\` prints it.`;
+  throw new QueuectlError('STORAGE', fact, remedy, { data: { id } });
+}
 
 /** @throws QueuectlError NOT_FOUND: no such job */
 async function findOutputs(core: Core, id: string): Promise<{ files: string[]; hasRun: boolean }> {

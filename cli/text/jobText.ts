@@ -124,10 +124,27 @@ function remedyOf(text: string, origin: Origin): string {
   return `${EXAMPLE}.`;
 }
 
-/** @throws QueuectlError INVALID: not UTF-8; a command is to run as it was written */
+/** No command that can be run is a tenth as long; of shorter lines a piece has several. */
+const LINE_BYTES_MAX = 100_000_000;
+
+function linesIn(piece: Buffer): number {
+  let lines = 0;
+  for (let end = piece.indexOf('\n'); end !== -1; end = piece.indexOf('\n', end + 1)) lines += 1;
+  return piece.at(-1) === NEWLINE ? lines : lines + 1;
+}
+
+const NEWLINE = 0x0a;
+
+function tooLong(line: number): QueuectlError {
+  const fact = `line ${line}: it is longer than ${LINE_BYTES_MAX / 1e6} MB`;
+  return new QueuectlError('INVALID', fact, 'Nothing was enqueued. Give one job a line.', { data: { line } });
+}
+
+/** @throws QueuectlError INVALID: not UTF-8, as a command is to run as it was written; or a line that no job can have */
 function* linesOf(content: Buffer): Generator<string> {
   let lines = 0;
   for (const piece of cut(content)) {
+    if (piece.length > LINE_BYTES_MAX) throw tooLong(lines + linesIn(piece));
     if (!isUtf8(piece)) throw notUtf8(piece, lines);
     const texts = new TextDecoder('utf-8', { ignoreBOM: lines > 0 }).decode(piece).split('\n');
     if (texts.at(-1) === '') texts.pop();

@@ -61,7 +61,7 @@ my $before  = uptime();
 close_fd(open_pidfd($$)) == 0 or exit 1;
 reply('ready');
 
-my %running;             # pid => [id, pidfd, log file, longest output, mark]
+my %running;             # pid => [id, pidfd, log file, longest output, mark, guard]
 my @untold;              # pids of %running that no "started" has told of
 my $patience = $AT_ONCE; # seconds until they are told of
 my %notes;               # path => its file, and the number of its inode
@@ -82,7 +82,7 @@ while (1) {
         close_fd($pidfd);
         @untold = grep { $_ != $pid } @untold;
         reply("ended $id $pid $?");
-        keep_short(@log) if $log[1] ne '' && is_written($log[0]);
+        keep_short(@log) if $log[1] ne '';
     }
     if (@untold && ($count == 0 || $patience <= 0)) {
         setpgrp $_, $_ for @untold;    # who hears of it may end the group, and a slow child may not lead it yet
@@ -120,7 +120,7 @@ sub start {
         return reply("ended $id $pid $?");
     }
     vec($watched, $pidfd, 1) = 1;
-    $running{$pid} = [$id, $pidfd, $log_file, $longest, $mark];
+    $running{$pid} = [$id, $pidfd, $log_file, $longest, $mark, $guard];
     $patience = $AT_ONCE unless @untold;
     push @untold, $pid;
 }
@@ -164,15 +164,22 @@ sub run {
     exit 1;
 }
 
-# Whether anybody has a file open to write to it; not, where that is not to be told.
+sub open_to_read {
+    my ($file) = @_;
+    sysopen my $opened, $file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK or return;
+    return $opened;
+}
+
+# Whether anybody has a file open to write to it; not, where that is not to be told. What it is given is open for reading.
 sub is_written {
     my ($file) = @_;
-    sysopen my $log, $file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK or return 0;
-    return 0 if fcntl $log, $F_SETLEASE, F_RDLCK;    # given up when it is closed
-    return 0 unless $! == $EAGAIN;
-    # It may be this process: the last log that was made is still its own output.
-    forget_output();
-    return !fcntl($log, $F_SETLEASE, F_RDLCK) && $! == $EAGAIN;
+    return !fcntl($file, $F_SETLEASE, F_RDLCK) && $! == $EAGAIN;    # a lease is given up when the file is closed
+}
+
+sub seems_written {
+    my ($file) = @_;
+    my $opened = open_to_read($file);
+    return $opened && is_written($opened);
 }
 
 sub forget_output {
@@ -181,9 +188,15 @@ sub forget_output {
     return;
 }
 
-# Leaves a process that keeps a log short for as long as somebody writes to it, whatever becomes of the worker.
+# Leaves a process that keeps a log short for as long as somebody writes to it, whatever becomes of the worker, or of its name.
 sub keep_short {
-    my ($file, $longest, $mark) = @_;
+    my ($file, $longest, $mark, $guard) = @_;
+    my $log = open_to_read($file) or return;
+    return unless is_written($log);
+    # It may be this process: the last log that was made is still its own output.
+    forget_output();
+    return unless is_written($log);
+    return if seems_written($guard);    # some network file systems grant no lease at all
     my $pid = fork;
     return if !defined $pid || $pid > 0;
     setpgrp 0, 0;
@@ -194,11 +207,11 @@ sub keep_short {
     close $_ for $requests, $replies, $home, $uptime, map { $_->[0] } values %notes;
     close_fd($_->[1]) for values %running;
     my $kept = $longest + length $mark;
-    while (is_written($file)) {
-        if ((-s $file || 0) > $kept && sysopen my $log, $file, O_WRONLY | O_NOFOLLOW) {
-            truncate $log, $kept;
-            sysseek $log, $longest, 0;
-            syswrite $log, $mark;    # over whatever has been written meanwhile
+    while (is_written($log)) {
+        if ((-s $log || 0) > $kept && sysopen my $output, '/proc/self/fd/' . fileno $log, O_WRONLY) {
+            truncate $output, $kept;
+            sysseek $output, $longest, 0;
+            syswrite $output, $mark;    # over whatever has been written meanwhile
         }
         select undef, undef, undef, $LOOK_EVERY;
     }

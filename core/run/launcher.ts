@@ -15,7 +15,7 @@ export interface Run {
   readonly env: Readonly<Record<string, string>>;
   /** Its stdout and stderr go here: a file made anew with mode 0600. One that is there keeps what it has, but not its name. */
   readonly logFile: string;
-  /** What it prints beyond so many bytes is cut off for as long as anybody prints it; absent: there is no limit. */
+  /** What it prints beyond so many bytes is to be cut off, also when whoever launched it is gone; absent: there is no limit. */
   readonly maxOutputBytes?: number;
   /** While the command runs this file notes its process group. No other command that runs has the same. */
   readonly groupNote: string;

@@ -17,6 +17,8 @@ export const cutMark = (maxBytes: number): string => `\n[queuectl: the output is
 export class OutputLimit {
   private readonly mark: Buffer;
   private isCut = false;
+  /** The number of its inode: another file may get its name. */
+  private ino: number | undefined;
 
   constructor(
     private readonly logFile: string,
@@ -28,9 +30,11 @@ export class OutputLimit {
   /** Looks at the log, and cuts it if it has grown too long. A log that cannot be cut stays as it is. */
   enforce(): void {
     try {
-      const size = fs.statSync(this.logFile, { throwIfNoEntry: false })?.size ?? 0;
+      const stat = fs.statSync(this.logFile, { throwIfNoEntry: false });
+      if (stat === undefined) return;
+      this.ino ??= stat.ino;
       const kept = this.isCut ? this.maxBytes + this.mark.length : this.maxBytes;
-      if (size > kept) this.cut(kept);
+      if (stat.ino === this.ino && stat.size > kept) this.cut(kept);
     } catch (error) {
       if (errnoCode(error) === undefined) throw error;
     }

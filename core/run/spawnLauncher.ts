@@ -19,8 +19,6 @@ import {
   type Step,
   shellArguments,
 } from './launcher.js';
-import { LOOK_EVERY_MS, OutputLimit } from './outputLimit.js';
-import { groupExists } from './processGroup.js';
 
 /** What the preamble exits with when the command is not to begin. A command may exit with it, too. */
 const NOT_BEGUN = 125;
@@ -106,23 +104,12 @@ export class SpawnLauncher implements Launcher {
     const { pid } = child;
     if (pid === undefined) return;
     child.once('exit', (code, signal) => {
-      if (run.maxOutputBytes !== undefined) keepShort(run.logFile, run.maxOutputBytes, pid);
       if (signal !== null) progress.ended({ kind: 'signaled', signal });
       else if (code === NOT_BEGUN && !hasBegun(run, pid)) progress.ended(notBegun(run));
       else progress.ended({ kind: 'exited', code: code ?? 0 });
     });
     progress.started(pid);
   }
-}
-
-/** Cuts what a command's process group prints after it has ended, for as long as the group and this process are there. */
-function keepShort(logFile: string, maxBytes: number, pgid: number): void {
-  const output = new OutputLimit(logFile, maxBytes);
-  const look = () => {
-    output.enforce();
-    if (groupExists(pgid)) setTimeout(look, LOOK_EVERY_MS).unref();
-  };
-  if (groupExists(pgid)) setTimeout(look, LOOK_EVERY_MS).unref();
 }
 
 function hasBegun({ groupNote }: Run, pid: number): boolean {

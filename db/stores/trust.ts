@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import { QueuectlError, storageError } from '../../utils/errors.js';
+import { mayBeLossy } from '../../utils/text.js';
 
 /** Set to 1 to use a directory that others own or can write to. */
 const TRUST_VARIABLE = 'QUEUECTL_TRUST_DATA_DIR';
@@ -55,7 +56,8 @@ const LINKS_MAX = 40;
  * yet is taken as it is written.
  *
  * @param path absolute
- * @throws QueuectlError STORAGE: a link on the way belongs to another user, who could turn it elsewhere
+ * @throws QueuectlError STORAGE: a link on the way belongs to another user, who could turn it elsewhere, or leads to a path that
+ *   is not UTF-8
  */
 export function resolveLinks(path: string): string {
   let resolved = '/';
@@ -72,10 +74,27 @@ export function resolveLinks(path: string): string {
     if (links > LINKS_MAX) throw new QueuectlError('STORAGE', `too many links lead to ${path}`, 'Name another place.');
     if (stat.uid !== 0 && stat.uid !== process.geteuid?.() && !isTrusted()) throw othersLink(next, stat.uid);
     const target = looking(next, () => fs.readlinkSync(next));
+    if (mayBeLossy(target)) {
+      throw new QueuectlError('STORAGE', `the link ${next} leads to a path that is not UTF-8`, 'Name another place.');
+    }
+    if (isOfAnotherNamespace(next)) {
+      resolved = next;
+      continue;
+    }
     if (isAbsolute(target)) resolved = '/';
     left.unshift(...partsOf(target));
   }
   return resolved;
+}
+
+const OF_A_PROCESS = /^\/proc\/\d+(?=\/)/;
+
+/** Whether a link says where it leads as a process of another mount namespace sees it, as `/proc/<pid>/root` does (proc(5)). */
+function isOfAnotherNamespace(link: string): boolean {
+  const [place] = OF_A_PROCESS.exec(link) ?? [];
+  if (place === undefined) return false;
+  const namespaceAt = (path: string) => looking(path, () => fs.readlinkSync(path));
+  return namespaceAt(`${place}/ns/mnt`) !== namespaceAt('/proc/self/ns/mnt');
 }
 
 const partsOf = (path: string) => path.split('/').filter((part) => part !== '');

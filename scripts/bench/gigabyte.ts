@@ -17,7 +17,9 @@ const BARE_SCRIPT = `
   let [rest, records] = [0, 0];
   for (let read; (read = fs.readSync(file, chunk, rest, chunk.length - rest)) > 0; ) {
     const end = chunk.lastIndexOf(10, rest + read - 1) + 1;
-    for (const line of chunk.toString('utf8', 0, end).split('\\n')) if (line.length > 2) JSON.parse(line.replace(/,$/, '')) && records++;
+    for (const line of chunk.toString('utf8', 0, end).split('\\n')) {
+      if (line.length > 2) JSON.parse(line.replace(/,$/, '')) && records++;
+    }
     chunk.copyWithin(0, end, rest + read);
     rest = rest + read - end;
   }

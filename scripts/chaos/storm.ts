@@ -3,8 +3,8 @@
  *
  * Several actors use one store at once: two enqueue, one brings dead jobs back, one changes a setting, one asks for the
  * status, one starts workers and at times stops them all, one reads the store's files. Meanwhile SIGKILL hits command lines,
- * supervisors, workers, fork servers and the commands of jobs, and SIGSTOP holds some of them for a while. A seed gives the same decisions again; what a kill meets
- * depends on the moment all the same.
+ * supervisors, workers, fork servers and the commands of jobs, and SIGSTOP holds some of them for a while. A seed gives the
+ * same decisions again; what a kill meets depends on the moment all the same.
  *
  * A command holds a lock of its job, by flock(1), as long as any of its processes lives, so that a second one that runs at
  * the same time cannot go unnoticed.

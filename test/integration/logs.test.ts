@@ -1,6 +1,6 @@
 /** The log files of jobs, whatever their ids look like. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe } from 'node:test';
 import { waitFor } from '../helpers/waitFor.js';
@@ -44,6 +44,23 @@ describe('logs', { concurrency: 2 }, () => {
     for (const name of readdirSync(store.dataDir, { recursive: true, encoding: 'utf8' })) {
       const path = join(store.dataDir, name);
       assert.equal(mode(path), statSync(path).isDirectory() ? 0o700 : 0o600, name);
+    }
+  });
+
+  storeTest('are refused as one JSON value where no string holds them', async (store) => {
+    await store.ok('enqueue', '--id', "it's long", 'true');
+    await store.startWorkers();
+    await waitFor(() => store.completed() === 1);
+    await store.ok('worker-stop');
+    const [log = ''] = readdirSync(`${store.dataDir}/logs`);
+    // Each NUL takes six characters, so the shorter one is too long as well.
+    for (const bytes of [100_000_000, 1_000_000_000]) {
+      truncateSync(`${store.dataDir}/logs/${log}`, bytes);
+      const { code, stderr } = await store.run(['logs', "it's long", '--json']);
+      assert.equal(code, 1);
+      const { fact, remedy } = JSON.parse(stderr).error;
+      assert.match(fact, /^the output of job "it's long" is too long for one JSON value \(10*0 MB\)$/);
+      assert.equal(remedy, "`queuectl logs 'it'\\''s long'` prints it.");
     }
   });
 

@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { softLimit } from '../../utils/limits.js';
 import { NO_PERL, pathWithPerl } from '../helpers/perl.js';
 import { PROGRAM } from '../helpers/runCli.js';
 import { waitFor } from '../helpers/waitFor.js';
@@ -11,13 +12,14 @@ import { storeTest, type TestStore } from './support.js';
 
 const onLinux = process.platform === 'linux' ? undefined : 'it needs /proc';
 
+const HIGH = 5000;
 /** Node.js itself closes the first ones. */
-const NUMBERS = [5, 15, 16, 25, 40];
+const NUMBERS = [5, 15, 16, 25, 40, ...((softLimit('Max open files') ?? 0) > HIGH ? [HIGH] : [])];
 
 /** Starts a worker with a file open under each of these numbers. */
 async function startWithOpenFiles(store: TestStore, PATH: string): Promise<void> {
   const file = openSync(join(store.root, 'open'), 'w');
-  const stdio = Array.from({ length: 41 }, (_, fd) => (NUMBERS.includes(fd) ? file : 'ignore'));
+  const stdio = Array.from({ length: Math.max(...NUMBERS) + 1 }, (_, fd) => (NUMBERS.includes(fd) ? file : 'ignore'));
   const env = { PATH, HOME: store.root, ...store.env };
   const starts = spawn(process.execPath, [PROGRAM, 'worker-start'], { cwd: store.root, env, stdio });
   const [code] = await once(starts, 'exit');

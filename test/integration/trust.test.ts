@@ -1,12 +1,14 @@
 /** Who can reach into a store: others must not be able to read it, nor to have commands run through it. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { openGroupNote } from '../../core/run/groupNote.js';
 import { outputFile } from '../../core/run/outputs.js';
 import { RunDirectory } from '../../core/run/runDirectory.js';
+import { resolveLinks } from '../../db/stores/trust.js';
 import { makeToAppend } from '../../utils/files.js';
 import { onFsCall } from '../db/stores/file/fsCalls.js';
 import { pendingJob } from '../helpers/jobFactory.js';
@@ -16,6 +18,7 @@ import { fileStore } from '../helpers/testStore.js';
 import { waitFor } from '../helpers/waitFor.js';
 import { aboutFiles, byKind, storeTest } from './support.js';
 
+const canUnshare = spawnSync('unshare', ['--mount', 'true']).status === 0;
 const notRoot = process.geteuid?.() !== 0 && 'needs root to give files away';
 
 const COMMANDS = [
@@ -96,10 +99,40 @@ describe('a data directory', { concurrency: 2, skip: aboutFiles ?? false }, () =
   });
 });
 
+describe('the links on a way', { skip: notRoot }, () => {
+  const linkTo = (target: string | Buffer, uid: number) => {
+    const link = join(tempStore(), 'link');
+    fs.symlinkSync(target, link);
+    fs.lchownSync(link, uid, uid);
+    return link;
+  };
+
+  test('are followed where they are of root or of the user', (t) => {
+    t.mock.method(process as { geteuid(): number }, 'geteuid', () => 65534); // Node.js for Windows has none
+    for (const uid of [0, 65534]) assert.equal(resolveLinks(`${linkTo('/nowhere', uid)}/x`), '/nowhere/x');
+    assert.throws(() => resolveLinks(linkTo('/nowhere', 12345)), { fact: /is a link of another user \(uid 12345\)/ });
+  });
+
+  test('are refused where they lead to a path that is not UTF-8', () => {
+    const link = linkTo(Buffer.from('/caf\xe9', 'latin1'), 0);
+    assert.throws(() => resolveLinks(link), { fact: `the link ${link} leads to a path that is not UTF-8` });
+  });
+
+  test('are left where they lead to another mount namespace', { skip: !canUnshare && 'needs unshare' }, async () => {
+    const dir = tempStore();
+    const other = spawn('unshare', ['--mount', 'sh', '-c', `mount -t tmpfs tmpfs ${dir} && echo && exec sleep 100`]);
+    await once(other.stdout, 'data');
+    const path = `/proc/${other.pid}/root${dir}/data`;
+    assert.equal(resolveLinks(path), path);
+    assert.equal(resolveLinks(`/proc/self/root${dir}/data`), `${dir}/data`);
+    other.kill();
+  });
+});
+
 describe('a link on the way to a store', { concurrency: 2 }, () => {
   for (const uid of [12345, 0]) {
     storeTest(
-      `of ${uid === 0 ? 'root is followed' : 'another user is refused'}`,
+      `of ${uid === 0 ? 'their own is followed by all commands' : 'another user is refused by all'}`,
       async (store) => {
         const [place, link] = [join(store.root, 'place'), join(store.root, 'link')];
         fs.mkdirSync(place, { mode: 0o700 });
@@ -239,10 +272,14 @@ storeTest(
     const enqueue = await store.run(['enqueue', 'true']);
     assert.equal(
       enqueue.stderr,
-      `queuectl: cannot lock ${store.dataDir}/lock/store: is a symbolic link. Put a file in the place of the link.\n`,
+      `queuectl: cannot lock ${store.dataDir}/lock/store.file: is a symbolic link. Put a file in the place of the link.\n`,
     );
     assert.equal(store.has('elsewhere'), false);
     assert.equal(fs.readFileSync(victim, 'utf8'), 'untouched');
+    fs.rmSync(join(store.dataDir, 'lock/store.file'));
+    spawnSync('mkfifo', [join(store.dataDir, 'lock/store.file')]);
+    const fifo = await store.run(['enqueue', 'true']);
+    assert.match(fifo.stderr, /lock\/store\.file: is not a regular file\. Move away what is in its place\.\n$/);
     fs.rmSync(join(store.dataDir, 'lock'), { recursive: true });
     fs.rmSync(join(store.dataDir, 'workers'), { recursive: true });
   },

@@ -57,7 +57,7 @@ export class Draft extends RecordReader implements Transaction {
   private readonly seq: number;
   private written = 0;
 
-  /** @param onProgress called now and then while much is written */
+  /** @param onProgress called now and then while much is read or written */
   constructor(
     view: View,
     private readonly onProgress: () => void,
@@ -68,7 +68,7 @@ export class Draft extends RecordReader implements Transaction {
 
   /** The records as this transaction has left them so far. */
   protected override get records(): Records {
-    const { records } = this.view;
+    const records = this.view.load(this.onProgress);
     if (!this.inRecords) {
       records.apply(this.change, this.seq); // added before they were loaded
       this.inRecords = true;
@@ -103,7 +103,7 @@ export class Draft extends RecordReader implements Transaction {
 
   private isTaken(id: string, isNew: boolean): boolean {
     const own = this.change.get(id);
-    return own === undefined ? !isNew && this.view.has(id) : own !== null;
+    return own === undefined ? !isNew && this.view.has(id, this.onProgress) : own !== null;
   }
 
   private add(job: Job): void {
@@ -203,7 +203,7 @@ export class Draft extends RecordReader implements Transaction {
       return { files: ['queue'], members: `"queue":{"put":[${this.added.join(',')}]}` };
     }
     const files = SNAPSHOT_FILES.map(({ name }) => name).filter((name) => !isEmptyPart(this.parts[name]));
-    for (const name of files) checkLength([...this.parts[name].put.values()]);
+    checkLength(files.flatMap((name) => [...this.parts[name].put.values(), ...this.parts[name].del]));
     return { files, members: files.map((name) => `"${name}":{${membersOf(this.parts[name])}}`).join(',') };
   }
 }

@@ -96,7 +96,7 @@ export class FileStore implements Store {
           await this.commitByFold(draft, view, held);
           return result;
         }
-        view.readSnapshot(); // who is to fold what it commits must be able to: if it cannot be read, that is told before
+        view.readSnapshot(() => held.renew()); // who is to fold what it commits must be able to: if it cannot be read, that is told before
       }
       const commit = draft.commit(durability === 'on disk');
       if (commit === 'void') throw new LockLostError();
@@ -172,7 +172,11 @@ export class FileStore implements Store {
 
   private lostTooOften(): QueuectlError {
     const fact = `the lock of ${this.paths.dir} was lost ${LOSSES_MAX} times in a row`;
-    return new QueuectlError('BUSY', fact, 'Nothing was changed. Enqueue less at once, or use another file system.');
+    return new QueuectlError(
+      'BUSY',
+      fact,
+      'Nothing was changed. Try again when less goes on, or use another file system.',
+    );
   }
 
   private async lock(): Promise<HeldLock> {

@@ -41,15 +41,18 @@ export const unreadBase = (file: SnapshotFile, path: string): BaseFile => ({
   content: undefined,
 });
 
-export function readBase(file: SnapshotFile, path: string): BaseFile {
-  const { identity, content } = readLong(path) ?? { identity: null, content: [] };
+export function readBase(file: SnapshotFile, path: string, onProgress = idly): BaseFile {
+  const { identity, content } = readLong(path, onProgress) ?? { identity: null, content: [] };
   return { file, path, identity, content };
 }
 
-/** @throws SnapshotGoneError */
-export function contentOf(base: BaseFile): Pieces {
+/** For who has nobody to tell of his progress. */
+const idly = () => {};
+
+/** @param onProgress called now and then @throws SnapshotGoneError */
+export function contentOf(base: BaseFile, onProgress = idly): Pieces {
   if (base.content !== undefined) return base.content;
-  const { identity, content } = readBase(base.file, base.path);
+  const { identity, content } = readBase(base.file, base.path, onProgress);
   if (!sameIdentity(identity, base.identity)) throw new SnapshotGoneError();
   base.content = content;
   return content ?? [];
@@ -124,11 +127,14 @@ function checksumOf(bytes: Pieces, known = 0, crc = 0): number {
 export const isCopy = (base: BaseFile, named: NamedFile | null): boolean =>
   base.identity?.size === named?.size && named?.crc32 === checksumOf(contentOf(base));
 
-/** @throws QueuectlError DAMAGED, naming the element that is no record, or the id that occurs twice */
-export function parseJobs(base: BaseFile): Job[] {
+/**
+ * @param onProgress called now and then
+ * @throws QueuectlError DAMAGED, naming the element that is no record, or the id that occurs twice
+ */
+export function parseJobs(base: BaseFile, onProgress: () => void): Job[] {
   const { file, path, identity } = base;
   if (identity === null) return []; // only a missing file is empty
-  const values = parseArray(path, contentOf(base));
+  const values = parseArray(path, contentOf(base, onProgress), onProgress);
   const jobs: Job[] = [];
   const ids = new Set<string>();
   for (const [index, value] of values.entries()) {
@@ -141,8 +147,8 @@ export function parseJobs(base: BaseFile): Job[] {
   return jobs;
 }
 
-function parseArray(path: string, content: Pieces): unknown[] {
-  const elements = content.length > 1 ? parseElements(content) : undefined;
+function parseArray(path: string, content: Pieces, onProgress: () => void): unknown[] {
+  const elements = content.length > 1 ? parseElements(content, onProgress) : undefined;
   if (elements !== undefined) return elements;
   if (lengthOf(content) > constants.MAX_STRING_LENGTH) throw damaged(path, 'it is no JSON array of one record a line');
   const values = parseJsonFile(path, Buffer.concat(content));

@@ -236,24 +236,31 @@ export class View {
     return this.loaded !== undefined;
   }
 
-  /** Reads the snapshot, unless that is done, and leaves it unparsed. @throws QueuectlError STORAGE; SnapshotGoneError */
-  readSnapshot(): void {
-    if (this.base !== null) for (const { name } of SNAPSHOT_FILES) contentOf(this.base[name]);
+  /**
+   * Reads the snapshot, unless that is done, and leaves it unparsed.
+   *
+   * @param onProgress called now and then
+   * @throws QueuectlError STORAGE; SnapshotGoneError
+   */
+  readSnapshot(onProgress: () => void): void {
+    if (this.base !== null) for (const { name } of SNAPSHOT_FILES) contentOf(this.base[name], onProgress);
   }
 
   /** The records. @throws QueuectlError DAMAGED; SnapshotGoneError */
   get records(): Records {
-    return this.loaded ?? this.load();
+    return this.load();
   }
 
-  private load(): Records {
-    const { base } = this;
+  /** The same, for who holds the lock. @param onProgress called now and then */
+  load(onProgress: () => void = () => {}): Records {
+    const { base, loaded } = this;
+    if (loaded !== undefined) return loaded;
     if (base === null) throw new Error('a view has its base until it is loaded');
     const records = new Records();
     const seq = (this.journalNow?.header.first ?? 1) - 1;
     const changed = new Set(this.commits.flatMap(({ change }) => [...change.keys()]));
     for (const { name } of SNAPSHOT_FILES) {
-      for (const job of parseJobs(base[name])) {
+      for (const job of parseJobs(base[name], onProgress)) {
         if (records.get(job.id) === undefined) records.put(job, seq);
         // Between the renames of a fold a job may stand in two files; what the journal says of it counts.
         else if (!changed.has(job.id)) {
@@ -270,19 +277,24 @@ export class View {
     return records;
   }
 
-  /** Whether an id is taken, by a job in the queue or by a dead one. */
-  has(id: string): boolean {
+  /** Whether an id is taken, by a job in the queue or by a dead one. @param onProgress called now and then */
+  has(id: string, onProgress: () => void): boolean {
     const { base } = this;
-    if (this.loaded !== undefined || base === null || this.isChanged(id)) return this.records.get(id) !== undefined;
-    const contents = SNAPSHOT_FILES.map(({ name }) => contentOf(base[name]));
+    const isKnown = () => this.load(onProgress).get(id) !== undefined;
+    if (this.loaded !== undefined || base === null || this.isChanged(id)) return isKnown();
+    const contents = SNAPSHOT_FILES.map(({ name }) => contentOf(base[name], onProgress));
     if (contents.every((content) => lengthOf(content) <= EMPTY_FILE.length)) return false;
     const needle = JSON.stringify(id);
     for (const content of contents) this.bytesSearched += lengthOf(content);
     this.searches += 1;
-    const isIn = (content: Pieces) => content.some((piece) => piece.includes(needle));
+    const isIn = (content: Pieces) =>
+      content.some((piece) => {
+        onProgress();
+        return piece.includes(needle);
+      });
     const isCheap = this.searches <= SEARCHES_MAX || this.bytesSearched <= SEARCH_BYTES_MAX;
     const isUnseen = isCheap && !contents.some(isIn);
-    return isUnseen ? false : this.records.get(id) !== undefined;
+    return isUnseen ? false : isKnown();
   }
 
   private isChanged(id: string): boolean {

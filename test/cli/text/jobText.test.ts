@@ -67,6 +67,8 @@ test('a bad line is named', () => {
   const latin1 = Buffer.concat([Buffer.from('echo é\necho '), Buffer.from([0xe9]), Buffer.from('\necho')]);
   assertRefused(() => lines(latin1), 'INVALID', /^line 2: not UTF-8/);
   assertRefused(() => lines(Buffer.from([0xe9])), 'INVALID', /^line 1: not UTF-8/);
+  const long = Buffer.concat([Buffer.from('echo\necho '), Buffer.alloc(101_000_000, 'x'), Buffer.from('\necho')]);
+  assertRefused(() => lines(long), 'INVALID', /^line 2: it is longer than 100 MB/);
 });
 
 test('an error of core names the line', () => {

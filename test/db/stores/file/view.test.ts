@@ -22,12 +22,17 @@ async function newStore() {
 test('it tells whether an id is taken without parsing the records, where bytes prove it', async () => {
   const { store, paths } = await newStore();
   for (const taken of ['in the journal', 'in the snapshot', 'dead']) {
-    const view = View.open(paths);
-    assert.equal(view.has('new'), false);
-    assert.equal(view.has('in'), false);
+    let renewed = 0;
+    const renew = () => {
+      renewed += 1;
+    };
+    const view = View.open(paths, true);
+    assert.equal(view.has('new', renew), false);
+    assert.equal(view.has('in', renew), false);
     assert.equal(view.isLoaded, false);
-    assert.equal(view.has(taken), true);
-    assert.equal(view.has('true'), false); // a command, as it happens
+    assert.equal(view.has(taken, renew), true);
+    assert.equal(view.has('true', renew), false); // a command, as it happens
+    assert.ok(renewed >= 4, 'whoever holds the lock can say so while files are read and searched');
     view.close();
   }
   await store.close();
