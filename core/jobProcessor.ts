@@ -51,6 +51,7 @@ export class JobProcessor {
     const ending = deferred<Ending>();
     let group: number | undefined;
     let hasEnded = false;
+    let isKeptShort = false;
     let timer: NodeJS.Timeout | undefined;
     let output: OutputLimit | undefined;
     let looks: NodeJS.Timeout | undefined;
@@ -63,8 +64,9 @@ export class JobProcessor {
         }
         started.resolve(true);
       },
-      ended: (how) => {
+      ended: (how, keepsShort = false) => {
         hasEnded = true;
+        isKeptShort = keepsShort;
         clearTimeout(timer);
         clearInterval(looks);
         started.resolve(how.kind !== 'not started');
@@ -97,7 +99,8 @@ export class JobProcessor {
       clearGroupNote(run.groupNote);
       if (how.kind === 'not started') return how;
       const lastLine = succeeded ? '' : readLastLine(run.logFile);
-      if (output !== undefined) keepShort(output, group);
+      output?.enforce();
+      if (output !== undefined && group !== undefined && !isKeptShort) keepShort(output, group);
       return timedOut ? { kind: 'timed out', seconds: timeoutSeconds, lastLine } : { ...how, lastLine };
     });
     return { started: started.promise, ended, end };
@@ -118,10 +121,10 @@ export class JobProcessor {
   }
 }
 
-/** Cuts what a command has printed, and what it left behind prints for as long as that and this process are there. */
-function keepShort(output: OutputLimit, group: number | undefined): void {
+/** Cuts what a command has left behind prints, for as long as that and this process are there. */
+function keepShort(output: OutputLimit, group: number): void {
   output.enforce();
-  if (group !== undefined && groupExists(group)) setTimeout(() => keepShort(output, group), LOOK_EVERY_MS).unref();
+  if (groupExists(group)) setTimeout(() => keepShort(output, group), LOOK_EVERY_MS).unref();
 }
 
 const GRACE_MS = 5000;

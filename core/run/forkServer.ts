@@ -148,7 +148,7 @@ export class ForkServer implements Launcher {
     request.pid = pid;
     if (status === undefined) return;
     this.requests.delete(id);
-    progress.ended(endingOf(status));
+    progress.ended(endingOf(status), true);
   }
 
   /**

@@ -38,8 +38,12 @@ export type Ending =
 export interface Progress {
   /** It runs, or is about to, as the leader of its own process group. */
   started(pid: number): void;
-  /** Told once, and last. `not started` may come even after `started`. */
-  ended(ending: Ending): void;
+  /**
+   * Told once, and last. `not started` may come even after `started`.
+   *
+   * @param keepsShort whether the launcher itself cuts off what is printed by what the command has left behind
+   */
+  ended(ending: Ending, keepsShort?: boolean): void;
 }
 
 export interface Launcher {
