@@ -118,14 +118,14 @@ describe('the links on a way', { skip: notRoot }, () => {
     assert.throws(() => resolveLinks(link), { fact: `the link ${link} leads to a path that is not UTF-8` });
   });
 
-  test('are left where they lead to another mount namespace', { skip: !canUnshare && 'needs unshare' }, async () => {
+  test('are left where they lead to another mount namespace', { skip: !canUnshare && 'needs unshare' }, async (t) => {
     const dir = tempStore();
     const other = spawn('unshare', ['--mount', 'sh', '-c', `mount -t tmpfs tmpfs ${dir} && echo && exec sleep 100`]);
+    t.after(() => other.kill());
     await once(other.stdout, 'data');
     const path = `/proc/${other.pid}/root${dir}/data`;
     assert.equal(resolveLinks(path), path);
     assert.equal(resolveLinks(`/proc/self/root${dir}/data`), `${dir}/data`);
-    other.kill();
   });
 });
 
