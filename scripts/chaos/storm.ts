@@ -69,6 +69,9 @@ exit $CODE`;
 /** What a `worker-start` says, or not: whom it starts may be killed before it is ready. */
 const WHOM_IT_STARTS = /^(queuectl: .*workers? .*\n)?$/;
 
+/** What a `status` says while a supervisor has one worker less, as one was killed that was to take a killed one's place. */
+const WHO_IS_MISSING = /^(\{"warning":\{"fact":"[^"]* could not be started again: [^"]*"\}\}\n)*$/;
+
 interface Batch {
   readonly ids: readonly string[];
   readonly acknowledged: boolean;
@@ -214,7 +217,8 @@ export class Storm {
     const least = this.acknowledged().length;
     const result = await this.run(['status', '--json'], OPENS_WITHIN_MS);
     if (result === undefined) return;
-    assert.deepEqual({ code: result.code, stderr: result.stderr }, { code: 0, stderr: '' }, 'queuectl status');
+    assert.equal(result.code, 0, result.stderr);
+    assert.match(result.stderr, WHO_IS_MISSING);
     const { pending, processing, completed, failed, dead } = JSON.parse(result.stdout);
     const all = pending + processing + completed + failed + dead;
     assert.ok(all >= least && all <= this.asked.size, `${least} <= ${all} <= ${this.asked.size}`);
